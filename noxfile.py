@@ -1,0 +1,64 @@
+"""Thin sessions over pytest, ruff, mypy, ``ci`` and ``mimickit``; everything after ``--`` goes to the program.
+
+All sessions share one pip environment, installed with constraints.txt on first use and again when that file or
+pyproject.toml changes: ``.nox/mimickit`` (see ``ci/environment.py``). Importing this file imports nox and the standard
+library only.
+"""
+
+import sys
+from pathlib import Path
+
+import nox
+
+REPOSITORY = Path(__file__).resolve().parent
+sys.path.insert(0, str(REPOSITORY))  # the nox command does not put the noxfile's folder on the path
+
+from ci.environment import ensure_environment  # noqa: E402
+
+STOP_SECONDS = 30.0  # how long a program may take after Ctrl-C to end its own children
+
+nox.options.sessions = ["lint", "tests"]
+
+
+def python_in_environment(session: nox.Session) -> str:
+    """The shared environment's interpreter, after installing the environment when it is missing or out of date."""
+    environment = session.env_dir.resolve().parent / "mimickit"
+    return str(ensure_environment(REPOSITORY, environment, lambda command: session.run_install(*command)))
+
+
+def run(session: nox.Session, *command: str) -> None:
+    """Run ``python -m COMMAND`` in the shared environment, from the repository root."""
+    python = python_in_environment(session)
+    with session.chdir(REPOSITORY):
+        session.run(python, "-m", *command, interrupt_timeout=STOP_SECONDS, terminate_timeout=STOP_SECONDS)
+
+
+@nox.session(venv_backend="none")
+def tests(session: nox.Session) -> None:
+    """Run the test suite: nox -s tests -- [pytest arguments]."""
+    run(session, "pytest", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Check the style with ruff and the types of ci/ and mimickit/config with mypy."""
+    run(session, "ruff", "check", ".")
+    run(session, "mypy")
+
+
+@nox.session(venv_backend="none")
+def data(session: nox.Session) -> None:
+    """Build the open motion clips: nox -s data -- [--only NAME ...] [--help]."""
+    run(session, "mimickit.data", "build", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def e2e(session: nox.Session) -> None:
+    """Train, test and render cases: nox -s e2e -- [case.txt ...] [--help]."""
+    run(session, "ci", "e2e", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """Measure simulation and training speed: nox -s bench -- [--help]."""
+    run(session, "mimickit.bench", *session.posargs)

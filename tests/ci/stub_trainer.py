@@ -1,0 +1,168 @@
+"""Stands in for the framework in the tests of the matrix: writes what mimickit writes, or a named fault.
+
+``stub_trainer.py ROLE FAULTS [the framework's arguments]``: ROLE is run, data or checkpoint; FAULTS is a file of fault
+names with their values, one ``name value`` a line.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FRAMES = 12
+SIZE = 64
+
+
+def main() -> int:
+    role, faults_file, *arguments = sys.argv[1:]
+    faults = dict(line.split(maxsplit=1) for line in Path(faults_file).read_text().splitlines())
+    if role == "data":
+        if "data_missing" in faults:
+            print("data/motions/humanoid/humanoid_walk.pkl is missing and no recipe makes it.", file=sys.stderr)
+            return 2
+        return 0
+    if role == "checkpoint":
+        return checkpoint(Path(arguments[0]))
+    options = parse(arguments)
+    out_dir = Path(options["out_dir"][0])
+    stage = "train" if options["mode"] == ["train"] else "viz" if options["video"] == ["true"] else "test"
+    with Path(faults_file).with_name("calls.jsonl").open("a") as calls:
+        wanted = ("NCCL_P2P_DISABLE", "MESA_GL_VERSION_OVERRIDE")
+        environment = {name: os.environ.get(name) for name in wanted}
+        calls.write(json.dumps({"stage": stage, "options": options, "environment": environment}) + "\n")
+    (out_dir / "status.json").write_text(json.dumps({"stage": stage, "samples": 5, "max_samples": 10}))
+    return STAGES[stage](options, out_dir, faults)
+
+
+def parse(arguments: list[str]) -> dict[str, list[str]]:
+    options: dict[str, list[str]] = {}
+    for word in arguments:
+        if word.startswith("--"):
+            values = options[word[2:]] = []
+        else:
+            values.append(word)
+    return options
+
+
+def fail(out_dir: Path, kind: str, code: int, message: str) -> int:
+    (out_dir / "error.json").write_text(json.dumps({"kind": kind, "exit_code": code, "message": message}))
+    print(message, file=sys.stderr)
+    return code
+
+
+def checkpoint(model: Path) -> int:
+    values = json.loads(model.read_text())
+    finite = "NaN" not in model.read_text()
+    report = {"tensors": 1, "parameters": len(values), "finite": finite, "bad": [] if finite else ["_actor.weight"]}
+    print(json.dumps(report))
+    return 0 if finite else 1
+
+
+def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
+    num_envs, samples = int(options["num_envs"][0]), int(options["max_samples"][0])
+    if num_envs > int(faults.get("train_oom_above", num_envs)):
+        return fail(out_dir, "out_of_memory", 3, f"{num_envs} environments do not fit")
+    if num_envs > int(faults.get("train_capacity_above", num_envs)):
+        return 4
+    if num_envs > int(faults.get("train_oom_text_above", num_envs)):
+        print("RuntimeError: CUDA out of memory. Tried to allocate 2 GiB")
+        return 1
+    if "train_divergence" in faults:
+        return fail(out_dir, "divergence", 6, "actor loss is NaN at iteration 2, out of memory is not the reason")
+    if "train_traceback" in faults:
+        raise RuntimeError("no such thing")
+    if "train_hang" in faults:
+        hang(Path(faults["train_hang"]))
+    if "train_sleep" in faults:
+        announce(Path(faults["train_sleep"]), str(os.getpid()))
+        time.sleep(600)
+    if "train_killed" in faults:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if "train_leaves_child" in faults:
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+        Path(faults["train_leaves_child"]).write_text(str(child.pid))
+    nan = float("nan")
+    if "train_no_model" not in faults:
+        (out_dir / "model.pt").write_text(json.dumps([0.5, nan if "model_nan" in faults else 1.0]))
+    loss = "nan" if "train_log_nan" in faults else "0.25"
+    (out_dir / "log.txt").write_text(f"Iteration  Samples  Loss\n0  {samples // 2}  0.5\r\n1  {samples}  {loss}\r\n")
+    summary = {
+        "samples": samples - 1 if "train_few_samples" in faults else samples,
+        "samples_per_s": 1234.5,
+        "engine": "mujoco",
+        "devices": ["cpu"] if "train_on_cpu" in faults else options["devices"],
+        "device_name": "Stub",
+        "seed": int(options["rand_seed"][0]),
+    }
+    (out_dir / "train_summary.json").write_text(json.dumps(summary))
+    print("training done, all is well\nMean Return: 5.0")
+    return 1 if "train_exit_1_after_success" in faults else 0
+
+
+def test(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
+    if "test_out_of_memory" in faults:
+        return fail(out_dir, "out_of_memory", 3, "no room for the test")
+    episodes = int(options["test_episodes"][0]) - ("test_few_episodes" in faults)
+    value = float("nan") if "test_nan" in faults else 5.25
+    metrics = {"mean_return": value, "mean_ep_len": 20.5, "episodes": episodes, "engine": "mujoco"}
+    metrics |= {"device": options["devices"][0], "seed": int(options["rand_seed"][0])}
+    if "test_no_metrics" not in faults:
+        (out_dir / "test_metrics.json").write_text(json.dumps(metrics))
+    printed = 7.0 if "test_prints_otherwise" in faults else value
+    print(f"Mean Return: {printed}\nMean Episode Length: 20.5\nEpisodes: {episodes}")
+    return 0
+
+
+def viz(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
+    import imageio_ffmpeg
+    import numpy as np
+    from PIL import Image
+
+    test(options, out_dir, {})
+    frames = np.full((FRAMES, SIZE, SIZE, 3), 90, np.uint8)
+    if "viz_black" not in faults:
+        frames[:, : SIZE // 2] = 160
+        for index in range(FRAMES):
+            left = 8 if "viz_frozen" in faults else 8 + 3 * index
+            frames[index, 20:44, left : left + 10] = 250
+    count = 2 if "viz_short" in faults else FRAMES
+    writer = imageio_ffmpeg.write_frames(str(out_dir / "video.mp4"), (SIZE, SIZE), fps=30, macro_block_size=1)
+    writer.send(None)
+    for frame in frames[:count]:
+        writer.send(np.ascontiguousarray(frame))
+    writer.close()
+    if "viz_cut_video" in faults:
+        (out_dir / "video.mp4").write_bytes((out_dir / "video.mp4").read_bytes()[:200])
+    Image.fromarray(frames[0]).save(out_dir / "contact_sheet.png")
+    measured = [] if "viz_no_coverage" in faults else list(range(0, count, 10))
+    coverage = [0.0 if "viz_out_of_view" in faults else 0.05] * len(measured)
+    (out_dir / "frames.json").write_text(
+        json.dumps({"frames": count, "fps": 30, "coverage": coverage, "coverage_frames": measured})
+    )
+    return fail(out_dir, "render", 5, "no EGL") * 0 if "viz_error_but_exit_0" in faults else 0
+
+
+def hang(pids: Path) -> None:
+    """Ignore TERM, with a child that ignores it too."""
+    ignore = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
+    child = subprocess.Popen([sys.executable, "-c", ignore], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    child.stdout.readline()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    announce(pids, f"{os.getpid()} {child.pid}")
+    time.sleep(600)
+
+
+def announce(path: Path, text: str) -> None:
+    """Write a file in one step, so that who waits for it finds it whole."""
+    path.with_suffix(".pending").write_text(text)
+    path.with_suffix(".pending").rename(path)
+
+
+STAGES = {"train": train, "test": test, "viz": viz}
+
+if __name__ == "__main__":
+    sys.exit(main())
