@@ -1,0 +1,151 @@
+"""One case: the run's arguments and the engine, environment and agent configurations they name."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mimickit.config.agent_config import AGENT_CONFIGS, AgentConfig
+from mimickit.config.arguments import RunConfig
+from mimickit.config.document import DEFAULT, Document, Source, fail, missing_file, nearest
+from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
+from mimickit.config.env_config import ENV_CONFIGS, CharEnvConfig
+from mimickit.config.schema import build_kind, field_sources, read_yaml
+
+# What to do about a missing file, by the key of the environment configuration that names it.
+_REMEDIES = {"motion_file": "; `nox -s data` builds the open clips"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """What a run needs to know; ``agent`` is None for a case without a policy.
+
+    ``sources`` has the origin of every value under its dotted key: ``run.num_envs``, ``engine.sim_freq``,
+    ``agent.model.actor_net``.
+    """
+
+    run: RunConfig
+    engine: EngineConfig
+    env: CharEnvConfig
+    agent: AgentConfig | None
+    sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
+
+
+def load_case(run: RunConfig) -> Case:
+    """Read, check and combine the YAML files that ``run`` names.
+
+    The environment's ``engine`` block overrides values of the engine's file; its keys may belong to any backend, and
+    the chosen backend uses those it knows. Raises InputError for anything unknown, missing, of the wrong type or out
+    of range, and for a character or motion file that does not exist.
+    """
+    env_document = read_yaml(run.env_config)
+    env = build_kind(ENV_CONFIGS, "env_name", env_document)
+    engine_document = _engine_document(read_yaml(run.engine_config), env_document)
+    engine = build_kind(ENGINE_CONFIGS, "engine_name", engine_document)
+    _require_files(env, env_document)
+    parts: list[tuple[str, Any, Document]] = [("engine", engine, engine_document), ("env", env, env_document)]
+    agent = None
+    if run.agent_config is not None:
+        agent_document = read_yaml(run.agent_config)
+        agent = build_kind(AGENT_CONFIGS, "agent_name", agent_document)
+        parts.append(("agent", agent, agent_document))
+    sources = {f"run.{key}": source for key, source in run.sources.items()}
+    for name, config, document in parts:
+        sources |= {f"{name}.{key}": source for key, source in field_sources(config, document).items()}
+    return Case(run=run, engine=engine, env=env, agent=agent, sources=sources)
+
+
+def load_env(path: Path) -> CharEnvConfig:
+    """The environment configuration in the YAML file ``path``; its character and motion files need not exist."""
+    return build_kind(ENV_CONFIGS, "env_name", read_yaml(path))
+
+
+def _engine_document(engine: Document, env: Document) -> Document:
+    """The engine's values with the environment's ``engine`` block over them."""
+    if not env.values.get("engine"):
+        return engine
+    block = env.section("engine")
+    known = {spec.name for config in ENGINE_CONFIGS.values() for spec in dataclasses.fields(config)} - {"engine_name"}
+    problems = []
+    if "engine_name" in block.values:
+        problems.append(
+            f"{block.source(('engine_name',))}: 'engine.engine_name' may not be overridden; "
+            "--engine_config chooses the backend"
+        )
+    for key in block.values.keys() - known - {"engine_name"}:
+        problems.append(
+            f"{block.source((key,))}: unknown key 'engine.{key}'; the nearest valid key is "
+            f"'engine.{nearest(key, sorted(known))}'"
+        )
+    if problems:
+        fail(sorted(problems))
+    config = ENGINE_CONFIGS.get(engine.values.get("engine_name", ""), EngineConfig)
+    used = {spec.name for spec in dataclasses.fields(config)}
+    values = {key: value for key, value in block.values.items() if key in used}
+    sources = {path: source for path, source in block.sources.items() if path[0] in used}
+    return engine.overlaid(Document(block.origin, values, sources))
+
+
+def _require_files(env: CharEnvConfig, document: Document) -> None:
+    """Raise InputError for every path in ``env`` that is no file."""
+    problems = []
+    for spec in dataclasses.fields(env):
+        path = getattr(env, spec.name)
+        reason = missing_file(path) if isinstance(path, Path) else None
+        if reason is not None:
+            remedy = _REMEDIES.get(spec.name, "")
+            problems.append(f"{document.source((spec.name,))}: '{spec.name}' must name a file: {reason}{remedy}")
+    if problems:
+        fail(problems)
+
+
+def format_case(case: Case) -> str:
+    """The effective configuration as YAML: ``run``, ``engine``, ``env``, ``agent``, each value with its origin."""
+    lines = ["# Effective configuration; the comment after a value says where it came from."]
+    for name in ("run", "engine", "env", "agent"):
+        config = getattr(case, name)
+        if config is None:
+            lines.append(f"{name}: null")
+        else:
+            lines.append(f"{name}:")
+            lines += _lines(config, name, case, 1)
+    return "\n".join(lines) + "\n"
+
+
+def _lines(config: Any, prefix: str, case: Case, depth: int) -> Iterator[str]:
+    """The YAML lines of the dataclass ``config``, indented by ``depth`` levels."""
+    indent = "  " * depth
+    for spec in dataclasses.fields(config):
+        if not spec.metadata.get("key", True):
+            continue
+        key, value = f"{prefix}.{spec.name}", getattr(config, spec.name)
+        if dataclasses.is_dataclass(value):
+            yield f"{indent}{spec.name}:"
+            yield from _lines(value, key, case, depth + 1)
+        else:
+            unused = _unused_engine_keys(case, key)
+            note = f" (not used by {case.engine.engine_name}: {', '.join(unused)})" if unused else ""
+            yield f"{indent}{spec.name}: {_flow(value)}  # {case.sources.get(key, DEFAULT)}{note}"
+
+
+def _unused_engine_keys(case: Case, key: str) -> list[str]:
+    """The keys of the environment's engine block that the chosen backend does not have."""
+    return [name for name in case.env.engine if not hasattr(case.engine, name)] if key == "env.engine" else []
+
+
+def _flow(value: Any) -> str:
+    """A value as YAML on one line."""
+    text = yaml.safe_dump(_plain(value), default_flow_style=True, width=float("inf"), sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists and paths as text."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return value.as_posix() if isinstance(value, Path) else value
