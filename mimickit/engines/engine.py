@@ -1,0 +1,141 @@
+"""What every physics backend offers an environment.
+
+One scene (a character on flat ground, with props) is copied ``num_envs`` times; the copies never touch each other.
+All tensors are float32 on the engine's device; quaternions are xyzw; world z is up; metres, kilograms, radians.
+"""
+
+import abc
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mimickit.anim.char_model import CharModel
+from mimickit.config.engine_config import EngineConfig
+from mimickit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Prop:
+    """An object beside the character: an MJCF file with one root body, placed at a pose.
+
+    A ``fixed`` prop never moves; another is a free rigid body and starts at the pose.
+    """
+
+    name: str
+    file: Path
+    pos: tuple[float, float, float]
+    rot: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+    fixed: bool = True
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What one environment contains.
+
+    Attributes:
+        char_file: the character's model; ``char_model`` is its kinematic tree.
+        self_collision: bodies of the character collide with each other.
+        fixed_root_pose: hold the root at this position and rotation (x, y, z, then xyzw); None leaves it free.
+        ground_friction: sliding friction of the ground (restitution is 0).
+    """
+
+    char_file: Path
+    char_model: CharModel
+    props: tuple[Prop, ...] = ()
+    self_collision: bool = True
+    fixed_root_pose: tuple[float, float, float, float, float, float, float] | None = None
+    ground_friction: float = 1.0
+
+
+class Engine(abc.ABC):
+    """Physics of ``num_envs`` copies of a scene.
+
+    After ``reset`` and ``step`` these hold the current state, in buffers that the next call overwrites:
+
+    ==================  ================  ==========================================================================
+    ``root_pos``        ``(N, 3)``        position of the root body's origin
+    ``root_rot``        ``(N, 4)``        its rotation
+    ``root_vel``        ``(N, 3)``        linear velocity of that origin, world frame
+    ``root_ang_vel``    ``(N, 3)``        angular velocity, world frame
+    ``dof_pos``         ``(N, D)``        hinge angles; exponential maps of spherical joints
+    ``dof_vel``         ``(N, D)``        hinge speeds; angular velocities of spherical joints in the child's frame
+    ``body_pos``        ``(N, B, 3)``     body origins, world frame
+    ``body_rot``        ``(N, B, 4)``     body rotations
+    ``ground_force``    ``(N, B, 3)``     force of the ground alone on each body in the last physics step, N, world
+    ``prop_pos``        ``(N, P, 3)``     props' positions, and ``prop_rot (N, P, 4)`` their rotations
+    ==================  ================  ==========================================================================
+    """
+
+    root_pos: Tensor
+    root_rot: Tensor
+    root_vel: Tensor
+    root_ang_vel: Tensor
+    dof_pos: Tensor
+    dof_vel: Tensor
+    body_pos: Tensor
+    body_rot: Tensor
+    ground_force: Tensor
+    prop_pos: Tensor
+    prop_rot: Tensor
+
+    def __init__(self, config: EngineConfig, scene: Scene, num_envs: int, device: torch.device):
+        self.config = config
+        self.scene = scene
+        self.num_envs = num_envs
+        self.device = device
+        self.control_dt = 1.0 / config.control_freq
+        self.num_substeps = config.sim_steps
+        self.sim_dt = 1.0 / config.sim_freq
+
+    @abc.abstractmethod
+    def reset(
+        self,
+        mask: Tensor,
+        root_pos: Tensor,
+        root_rot: Tensor,
+        root_vel: Tensor,
+        root_ang_vel: Tensor,
+        dof_pos: Tensor,
+        dof_vel: Tensor,
+    ) -> None:
+        """Put the environments in ``mask`` ``(N,)`` into a state; the tensors are full size and other rows ignored.
+
+        Body poses follow by forward kinematics, ground forces become zero, props return to their poses.
+        """
+
+    @abc.abstractmethod
+    def step(self, action: Tensor) -> None:
+        """Advance every environment by one control step of ``num_substeps`` physics steps.
+
+        Args:
+            action: ``(N, D)``; what it means is ``config.control_mode``: target DoFs (``pos``, ``pd_explicit``), target
+                speeds (``vel``) or torques (``torque``), all within the joints' torque limits; ignored for ``none``.
+        """
+
+    @abc.abstractmethod
+    def check_capacity(self) -> None:
+        """Raise CapacityError if a contact or constraint buffer overflowed since the last check (synchronises)."""
+
+    @property
+    @abc.abstractmethod
+    def body_masses(self) -> tuple[float, ...]:
+        """Mass of each body, kg."""
+
+    @property
+    @abc.abstractmethod
+    def device_name(self) -> str:
+        """The hardware the physics runs on, for records."""
+
+    def close(self) -> None:  # noqa: B027 - only backends that hold threads have something to release
+        """Release threads and device memory."""
+
+
+def require_control_mode(config: EngineConfig, supported: tuple[str, ...]) -> None:
+    """InputError when the backend has no such control mode."""
+    if config.control_mode not in supported:
+        raise InputError(
+            f"control_mode '{config.control_mode}' is not available in the {config.engine_name} engine; "
+            f"it has {', '.join(supported)}"
+        )

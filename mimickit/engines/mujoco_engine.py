@@ -1,0 +1,293 @@
+"""MuJoCo's C library: worlds stepped in its own thread pool, on the CPU.
+
+What a machine without a GPU uses, and the independent check on the Newton backend: the model is made from the same
+MJCF by MuJoCo's own compiler, and stepped in float64.
+"""
+
+import copy
+import platform
+import xml.etree.ElementTree as ET
+from os import cpu_count
+
+import mujoco
+import numpy as np
+import torch
+from mujoco.rollout import Rollout
+from torch import Tensor
+
+from mimickit.anim.char_model import JointKind, Kinematics
+from mimickit.config.engine_config import MujocoEngineConfig
+from mimickit.engines.engine import Engine, Scene, require_control_mode
+from mimickit.engines.mujoco_scene import (
+    CONTROL_LAWS,
+    GROUND_NAME,
+    StateCodec,
+    StateLayout,
+    actuator_gains,
+    body_masses,
+    clamp_torque,
+    passive_character,
+)
+from mimickit.errors import CapacityError, InputError
+
+
+def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjModel:
+    """Compile the scene: the character with ball joints and drives, flat ground, props, a force sensor per body."""
+    model = scene.char_model
+    root = passive_character(scene)
+    worldbody = root.find("worldbody")
+    assert worldbody is not None  # the kinematic tree was read from it
+    bodies = {element.get("name"): element for element in worldbody.iter("body")}
+    for name, joint in zip(model.body_names, model.joints, strict=True):
+        if joint.kind is JointKind.SPHERICAL:
+            _make_ball_joint(bodies[name], joint.name)
+
+    actuators = ET.SubElement(root, "actuator")
+    gains, bias_pos, bias_vel = actuator_gains(model, config.control_mode)
+    limits = model.per_dof("torque_limit")
+    dof = 0
+    for body, joint in zip(model.body_names, model.joints, strict=True):
+        for component in range(joint.dof_dim):
+            gear = "1" if joint.dof_dim == 1 else " ".join("1" if i == component else "0" for i in range(3))
+            attributes = {
+                "name": joint.dof_names[component],
+                "joint": body if joint.kind is JointKind.SPHERICAL else joint.name,
+                "gear": gear,
+                "biastype": "affine",
+                "gainprm": repr(float(gains[dof])),
+                "biasprm": f"0 {float(bias_pos[dof])!r} {float(bias_vel[dof])!r}",
+            }
+            if np.isfinite(limits[dof]):
+                attributes |= {"forcelimited": "true", "forcerange": f"{-limits[dof]!r} {limits[dof]!r}"}
+            ET.SubElement(actuators, "general", attributes)
+            dof += 1
+
+    try:
+        spec = mujoco.MjSpec.from_string(ET.tostring(root, encoding="unicode"))
+    except ValueError as error:
+        raise InputError(f"{scene.char_file}: MuJoCo cannot read it: {error}") from None
+    spec.compiler.discardvisual = True
+    spec.option.timestep = 1.0 / config.sim_freq
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.iterations = config.solver_iterations
+    spec.option.ls_iterations = config.line_search_iterations
+    default = spec.default
+    ground = spec.worldbody.add_geom(default, name=GROUND_NAME, type=mujoco.mjtGeom.mjGEOM_PLANE, size=[0, 0, 1])
+    fresh = mujoco.MjSpec().worldbody.add_geom()  # the ground keeps MuJoCo's defaults, whatever the character's are
+    ground.solref, ground.solimp, ground.condim = fresh.solref, fresh.solimp, fresh.condim
+    ground.margin, ground.gap, ground.contype, ground.conaffinity = 0.0, 0.0, 1, 1
+    ground.friction = [scene.ground_friction, 0.005, 0.0001]
+    for prop in scene.props:
+        _attach_prop(spec, prop)
+    if not scene.self_collision:
+        for i, first in enumerate(model.body_names):
+            for second in model.body_names[i + 1 :]:
+                spec.add_exclude(bodyname1=first, bodyname2=second)
+    for body in model.body_names:
+        _add_ground_force_sensor(spec, body)
+    try:
+        return spec.compile()
+    except ValueError as error:
+        raise InputError(f"{scene.char_file}: MuJoCo cannot compile it: {error}") from None
+
+
+def _make_ball_joint(body: ET.Element, name: str) -> None:
+    """Replace a body's three hinges by one ball joint; class, armature and friction come from the first hinge."""
+    hinges = body.findall("joint")
+    first = copy.deepcopy(hinges[0])
+    position = list(body).index(hinges[0])
+    for hinge in hinges:
+        body.remove(hinge)
+    for key in ("axis", "range", "actuatorfrcrange"):
+        first.attrib.pop(key, None)
+    first.attrib |= {"name": name, "type": "ball", "limited": "false", "actuatorfrclimited": "false"}
+    first.attrib |= {"stiffness": "0", "damping": "0"}
+    body.insert(position, first)
+
+
+def _attach_prop(spec: mujoco.MjSpec, prop) -> None:  # noqa: ANN001 - Prop
+    try:
+        prop_spec = mujoco.MjSpec.from_file(str(prop.file))
+    except ValueError as error:
+        raise InputError(f"{prop.file}: MuJoCo cannot read it: {error}") from None
+    body = prop_spec.worldbody.first_body()
+    if prop.fixed:
+        for joint in list(body.joints):
+            prop_spec.delete(joint)
+    frame = spec.worldbody.add_frame(pos=list(prop.pos), quat=[prop.rot[3], *prop.rot[:3]])
+    frame.attach_body(body, f"{prop.name}/", "")
+
+
+def _add_ground_force_sensor(spec: mujoco.MjSpec, body: str) -> None:
+    """Net force of the ground on one body, world frame."""
+    force_only, net_force, one_slot = 1 << int(mujoco.mjtConDataField.mjCONDATA_FORCE), 3, 1
+    spec.add_sensor(
+        name=f"ground_force/{body}",
+        type=mujoco.mjtSensor.mjSENS_CONTACT,
+        objtype=mujoco.mjtObj.mjOBJ_GEOM,
+        objname=GROUND_NAME,
+        reftype=mujoco.mjtObj.mjOBJ_BODY,
+        refname=body,
+        intprm=[force_only, net_force, one_slot],
+    )
+
+
+class MujocoEngine(Engine):
+    """Worlds of one MuJoCo model; see :class:`~mimickit.engines.engine.Engine` for the interface."""
+
+    def __init__(self, config: MujocoEngineConfig, scene: Scene, num_envs: int, device: torch.device):
+        super().__init__(config, scene, num_envs, device)
+        if device.type != "cpu":
+            raise InputError(
+                f"the mujoco engine runs on the CPU, not on {device}: use --devices cpu, or the newton engine"
+            )
+        require_control_mode(config, tuple(CONTROL_LAWS))
+        self.model = build_mujoco_model(config, scene)
+        character = scene.char_model
+        self._body_ids = [self.model.body(name).id for name in character.body_names]
+        threads = config.num_threads or cpu_count() or 1
+        # A pool of zero threads steps on the calling thread; with one core a pool would only add hand-overs.
+        threads = min(threads, num_envs)
+        self._pool = Rollout(nthread=threads if threads > 1 else 0)
+        self._datas = [mujoco.MjData(self.model) for _ in range(max(threads, 1))]
+        self._models = [self.model] * num_envs
+        self._codec = StateCodec(StateLayout.of(character, scene.fixed_root_pose is not None), device)
+        self._kinematics = Kinematics(character, device)
+
+        spec = mujoco.mjtState.mjSTATE_FULLPHYSICS.value
+        self._state = np.zeros((num_envs, mujoco.mj_stateSize(self.model, spec)))
+        # pd_explicit needs the state between physics steps, so it rolls out one step at a time.
+        self._steps_per_call = 1 if config.control_mode == "pd_explicit" else self.num_substeps
+        self._states = np.zeros((num_envs, self._steps_per_call, self._state.shape[1]))
+        self._sensors = np.zeros((num_envs, self._steps_per_call, self.model.nsensordata))
+        self._control = np.zeros((num_envs, self._steps_per_call, self.model.nu))
+        nq, nv = self.model.nq, self.model.nv
+        state = torch.from_numpy(self._state)  # [time, qpos, qvel, ...]
+        self._qpos, self._qvel = state[:, 1 : 1 + nq], state[:, 1 + nq : 1 + nq + nv]
+        reference = mujoco.MjData(self.model)
+        self._default_qpos = torch.from_numpy(reference.qpos.copy())
+        layout = self._codec.layout
+        self._char_coords, self._char_velocities = layout.num_coords, layout.num_velocities
+
+        def per_dof(attribute: str) -> Tensor:
+            return torch.tensor(character.per_dof(attribute), dtype=torch.float32)
+
+        self._stiffness, self._damping = per_dof("stiffness"), per_dof("damping")
+        self._torque_limit = per_dof("torque_limit")
+        self._allocate(num_envs, character.num_dofs, character.num_bodies)
+        self._place_props()
+
+    def _allocate(self, num_envs: int, num_dofs: int, num_bodies: int) -> None:
+        self.root_pos = torch.zeros(num_envs, 3)
+        self.root_rot = torch.zeros(num_envs, 4)
+        self.root_rot[:, 3] = 1.0
+        if self.scene.fixed_root_pose is not None:
+            self.root_pos[:] = torch.tensor(self.scene.fixed_root_pose[:3])
+            self.root_rot[:] = torch.tensor(self.scene.fixed_root_pose[3:])
+        self.root_vel = torch.zeros(num_envs, 3)
+        self.root_ang_vel = torch.zeros(num_envs, 3)
+        self.dof_pos = torch.zeros(num_envs, num_dofs)
+        self.dof_vel = torch.zeros(num_envs, num_dofs)
+        self.body_pos = torch.zeros(num_envs, num_bodies, 3)
+        self.body_rot = torch.zeros(num_envs, num_bodies, 4)
+        self.ground_force = torch.zeros(num_envs, num_bodies, 3)
+        self.prop_pos = torch.zeros(num_envs, len(self.scene.props), 3)
+        self.prop_rot = torch.zeros(num_envs, len(self.scene.props), 4)
+
+    def _place_props(self) -> None:
+        """Fixed props stay at their poses; free ones are read from the state after every step."""
+        self._free_props: list[tuple[int, int]] = []
+        coord = self._char_coords
+        for i, prop in enumerate(self.scene.props):
+            self.prop_pos[:, i] = torch.tensor(prop.pos)
+            self.prop_rot[:, i] = torch.tensor(prop.rot)
+            if not prop.fixed:
+                self._free_props.append((i, coord))
+                coord += 7
+
+    @property
+    def body_masses(self) -> tuple[float, ...]:
+        return body_masses(self.model, self._body_ids)
+
+    @property
+    def device_name(self) -> str:
+        return f"{platform.processor() or platform.machine()} CPU, {len(self._datas)} threads"
+
+    def reset(
+        self,
+        mask: Tensor,
+        root_pos: Tensor,
+        root_rot: Tensor,
+        root_vel: Tensor,
+        root_ang_vel: Tensor,
+        dof_pos: Tensor,
+        dof_vel: Tensor,
+    ) -> None:
+        qpos, qvel = self._codec.encode(root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel)
+        rows = mask.nonzero().squeeze(-1)
+        self._qpos[rows] = self._default_qpos
+        self._qvel[rows] = 0.0
+        self._qpos[rows, : self._char_coords] = qpos[rows].double()
+        self._qvel[rows, : self._char_velocities] = qvel[rows].double()
+        self._read_state()
+        self.ground_force[rows] = 0.0
+
+    def step(self, action: Tensor) -> None:
+        if self.config.control_mode == "pd_explicit":
+            for _ in range(self.num_substeps):
+                error = action - self.dof_pos
+                torque = self._stiffness * error - self._damping * self.dof_vel
+                self._advance(clamp_torque(torque, self._torque_limit))
+                self._read_dofs()
+        else:
+            self._advance(action)
+        self._read_state()
+        forces = torch.from_numpy(self._sensors[:, -1]).view(self.num_envs, -1, 3)
+        self.ground_force.copy_(forces)
+
+    def _advance(self, control: Tensor) -> None:
+        self._control[:] = control.numpy()[:, None]
+        self._pool.rollout(
+            self._models,
+            self._datas,
+            self._state,
+            self._control,
+            skip_checks=True,
+            nstep=self._steps_per_call,
+            state=self._states,
+            sensordata=self._sensors,
+        )
+        self._state[:] = self._states[:, -1]
+
+    def _read_dofs(self) -> None:
+        qpos, qvel = self._qpos.float(), self._qvel.float()
+        self.dof_vel.copy_(self._codec.decode_dofs(qpos, qvel, self.dof_pos))
+
+    def _read_state(self) -> None:
+        qpos, qvel = self._qpos.float(), self._qvel.float()
+        if self.scene.fixed_root_pose is None:
+            pos, rot, vel, ang_vel = self._codec.decode_root(qpos, qvel)
+            self.root_pos.copy_(pos)
+            self.root_rot.copy_(rot)
+            self.root_vel.copy_(vel)
+            self.root_ang_vel.copy_(ang_vel)
+        self.dof_vel.copy_(self._codec.decode_dofs(qpos, qvel, self.dof_pos))
+        joint_rot = self._kinematics.dof_to_rot(self.dof_pos)
+        body_pos, body_rot = self._kinematics.forward(self.root_pos, self.root_rot, joint_rot)
+        self.body_pos.copy_(body_pos)
+        self.body_rot.copy_(body_rot)
+        for prop, coord in self._free_props:
+            self.prop_pos[:, prop] = qpos[:, coord : coord + 3]
+            self.prop_rot[:, prop] = qpos[:, coord + 3 : coord + 7][:, [1, 2, 3, 0]]
+
+    def check_capacity(self) -> None:
+        """MuJoCo's C library grows its arena as needed; a full one is a warning in its data."""
+        full = mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL
+        for data in self._datas:
+            if any(data.warning[int(kind)].number for kind in full):
+                raise CapacityError(
+                    "MuJoCo's arena is full, so contacts were dropped: enlarge <size memory> in the MJCF"
+                )
+
+    def close(self) -> None:
+        self._pool.close()

@@ -1,0 +1,333 @@
+"""Newton with SolverMuJoCo: worlds in lockstep on a CUDA device (one captured graph a control step) or on the CPU.
+
+Newton imports the scene and makes the solver's model of one world; MuJoCo Warp then holds ``num_envs`` worlds of it.
+Stepping works on MuJoCo Warp's arrays directly, so nothing is copied into Newton's state and back.
+"""
+
+import os
+import xml.etree.ElementTree as ET
+
+import mujoco
+import mujoco_warp
+import newton
+import torch
+import warp as wp
+from torch import Tensor
+
+from mimickit.config.engine_config import NewtonEngineConfig
+from mimickit.engines.engine import Engine, Scene, require_control_mode
+from mimickit.engines.mujoco_scene import (
+    CONTROL_LAWS,
+    GROUND_NAME,
+    StateCodec,
+    StateLayout,
+    actuator_gains,
+    body_masses,
+    passive_character,
+)
+from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
+from mimickit.errors import CapacityError, InputError
+
+_CAPACITY_FLAGS = {
+    "NEFC": "constraints_per_env",
+    "NJMAX_NNZ": "constraints_per_env",
+    "BROADPHASE": "contacts_per_env",
+    "NARROWPHASE": "contacts_per_env",
+    "CCD": "contacts_per_env",
+}
+# Most contact points that one geometry of a kind makes with a plane.
+_PLANE_CONTACTS = {
+    int(mujoco.mjtGeom.mjGEOM_SPHERE): 1,
+    int(mujoco.mjtGeom.mjGEOM_CAPSULE): 2,
+    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): 1,
+    int(mujoco.mjtGeom.mjGEOM_CYLINDER): 4,
+    int(mujoco.mjtGeom.mjGEOM_BOX): 4,
+    int(mujoco.mjtGeom.mjGEOM_MESH): 4,
+}
+_OTHER_CONTACTS = 16  # room for self-collisions and props beyond the ground contacts
+
+
+def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjModel:
+    """The scene through Newton's importer, as the MuJoCo model of one world that its solver steps."""
+    builder = newton.ModelBuilder()
+    builder.rigid_gap = 0.0  # contacts are wanted where surfaces touch, not 10 cm apart
+    newton.solvers.SolverMuJoCo.register_custom_attributes(builder)
+    xml = ET.tostring(passive_character(scene), encoding="unicode")
+    builder.add_mjcf(
+        xml,
+        convert_3d_hinge_to_ball_joints=True,
+        enable_self_collisions=scene.self_collision,
+        parse_visuals=False,
+        parse_sites=False,
+    )
+    names = tuple(label.rsplit("/", 1)[-1] for label in builder.body_label)
+    if names != scene.char_model.body_names:
+        raise InputError(f"{scene.char_file}: Newton reads the bodies {names}, expected {scene.char_model.body_names}")
+    _set_drives(builder, scene)
+    for prop in scene.props:
+        builder.add_mjcf(
+            str(prop.file), xform=wp.transform(prop.pos, prop.rot), floating=not prop.fixed, parse_visuals=False
+        )
+    ground = newton.ModelBuilder.ShapeConfig(mu=scene.ground_friction, restitution=0.0, gap=0.0)
+    builder.add_ground_plane(cfg=ground, label=GROUND_NAME)
+    # The import happens once, on the host; only MuJoCo Warp's arrays live on the device.
+    solver = newton.solvers.SolverMuJoCo(
+        builder.finalize(device="cpu"),
+        use_mujoco_cpu=True,
+        iterations=config.solver_iterations,
+        ls_iterations=config.line_search_iterations,
+        integrator="implicitfast",
+        cone="pyramidal",
+    )
+    model = solver.mj_model
+    model.opt.timestep = 1.0 / config.sim_freq
+    _set_control_law(model, scene, config.control_mode)
+    return model
+
+
+def _set_drives(builder: newton.ModelBuilder, scene: Scene) -> None:
+    """Give every DoF below the root a position drive, so that the solver makes an actuator for it."""
+    character = scene.char_model
+    first = 6 if scene.fixed_root_pose is None else 0
+    for dof, (stiffness, damping) in enumerate(
+        zip(character.per_dof("stiffness"), character.per_dof("damping"), strict=True)
+    ):
+        # A drive with no gain at all would get no actuator; the control law below sets the real ones.
+        builder.joint_target_ke[first + dof] = stiffness or 1.0
+        builder.joint_target_kd[first + dof] = damping
+        builder.joint_target_mode[first + dof] = int(newton.JointTargetMode.POSITION)
+
+
+def _set_control_law(model: mujoco.MjModel, scene: Scene, control_mode: str) -> None:
+    character = scene.char_model
+    if model.nu != character.num_dofs:
+        raise InputError(f"{scene.char_file}: Newton made {model.nu} drives for {character.num_dofs} DoFs")
+    gains, bias_pos, bias_vel = actuator_gains(character, control_mode)
+    limits = character.per_dof("torque_limit")
+    for dof in range(model.nu):
+        model.actuator_gainprm[dof, 0] = gains[dof]
+        model.actuator_biasprm[dof, :3] = (0.0, bias_pos[dof], bias_vel[dof])
+        model.actuator_forcelimited[dof] = limits[dof] < float("inf")
+        if model.actuator_forcelimited[dof]:
+            model.actuator_forcerange[dof] = (-limits[dof], limits[dof])
+
+
+def buffer_sizes(model: mujoco.MjModel) -> tuple[int, int]:
+    """Contacts (on average over worlds) and constraint rows (at most, per world) that a scene is expected to need."""
+    contacts, rows = _OTHER_CONTACTS, 4 * _OTHER_CONTACTS
+    for geom in range(model.ngeom):
+        if model.geom_bodyid[geom] == 0 or not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
+            continue
+        count = _PLANE_CONTACTS.get(int(model.geom_type[geom]), 4)
+        contacts += count
+        rows += 4 * count  # a pyramid of dimension 3 has 4 edges
+    rows += int(model.jnt_limited.sum()) + int((model.dof_frictionloss > 0).sum())
+    return contacts, rows
+
+
+class NewtonEngine(Engine):
+    """Worlds on one Warp device; see :class:`~mimickit.engines.engine.Engine` for the interface."""
+
+    def __init__(self, config: NewtonEngineConfig, scene: Scene, num_envs: int, device: torch.device):
+        super().__init__(config, scene, num_envs, device)
+        require_control_mode(config, tuple(CONTROL_LAWS))
+        wp.config.log_level = wp.LOG_WARNING
+        wp.init()
+        self._wp_device = wp.device_from_torch(device)
+        self.mj_model = build_newton_model(config, scene)
+        character = scene.char_model
+        contacts, rows = buffer_sizes(self.mj_model)
+        self.contacts_per_env = config.contacts_per_env or contacts
+        self.constraints_per_env = config.constraints_per_env or rows
+        with wp.ScopedDevice(self._wp_device):
+            self._model = mujoco_warp.put_model(self.mj_model)
+            self._model.opt.warn_overflow = 0  # overflow is raised by check_capacity, not printed from a kernel
+            self._data = mujoco_warp.make_data(
+                self.mj_model, nworld=num_envs, nconmax=self.contacts_per_env, njmax=self.constraints_per_env
+            )
+        # Bodies in the model: the world, the character in depth-first order, then props.
+        self._body_ids = list(range(1, 1 + character.num_bodies))
+        ground = [g for g in range(self.mj_model.ngeom) if self.mj_model.geom_type[g] == mujoco.mjtGeom.mjGEOM_PLANE]
+        if len(ground) != 1:
+            raise InputError(f"{scene.char_file}: the scene has {len(ground)} planes, expected the ground alone")
+        self._ground_geom = ground[0]
+        self._codec = StateCodec(StateLayout.of(character, scene.fixed_root_pose is not None), device)
+        data = self._data
+        self._qpos, self._qvel = wp.to_torch(data.qpos), wp.to_torch(data.qvel)
+        self._ctrl, self._warmstart = wp.to_torch(data.ctrl), wp.to_torch(data.qacc_warmstart)
+        self._overflow = wp.to_torch(data.overflow)
+        self._xpos, self._xquat = wp.to_torch(data.xpos), wp.to_torch(data.xquat)
+        self._default_qpos = self._qpos.clone()
+        layout = self._codec.layout
+        self._char_coords, self._char_velocities = layout.num_coords, layout.num_velocities
+        self._allocate(num_envs, character.num_dofs, character.num_bodies)
+        self._step_graph: wp.Graph | None = None
+        self._kinematics_graph: wp.Graph | None = None
+
+    def _allocate(self, num_envs: int, num_dofs: int, num_bodies: int) -> None:
+        device, character = self.device, self.scene.char_model
+        first, last = 1, 1 + num_bodies
+        self.body_pos = self._xpos[:, first:last]
+        self.body_rot = torch.zeros(num_envs, num_bodies, 4, device=device)
+        self.root_pos = self.body_pos[:, 0]
+        self.root_rot = torch.zeros(num_envs, 4, device=device)
+        self.root_vel = torch.zeros(num_envs, 3, device=device)
+        self.root_ang_vel = torch.zeros(num_envs, 3, device=device)
+        self.dof_pos = torch.zeros(num_envs, num_dofs, device=device)
+        self.dof_vel = torch.zeros(num_envs, num_dofs, device=device)
+        self.ground_force = torch.zeros(num_envs, num_bodies, 3, device=device)
+        self.prop_pos = self._xpos[:, last:]
+        self.prop_rot = torch.zeros(num_envs, len(self.scene.props), 4, device=device)
+        self._wp_ground_force = wp.from_torch(self.ground_force, dtype=wp.vec3)
+        if self.config.control_mode == "pd_explicit":
+
+            def per_dof(attribute: str) -> wp.array:
+                return wp.array(character.per_dof(attribute), dtype=float, device=self._wp_device)
+
+            layout = self._codec.layout
+            address, component = [0] * num_dofs, [-1] * num_dofs
+            for coords, dofs in zip(layout.ball_coords, layout.ball_dofs, strict=True):
+                for i, dof in enumerate(dofs):
+                    address[dof], component[dof] = coords[0], i
+            for coord, dof in zip(layout.hinge_coords, layout.hinge_dofs, strict=True):
+                address[dof] = coord
+            self._pd_inputs = [
+                wp.array(address, dtype=int, device=self._wp_device),
+                wp.array(component, dtype=int, device=self._wp_device),
+                layout.num_velocities - num_dofs,
+                per_dof("stiffness"),
+                per_dof("damping"),
+                per_dof("torque_limit"),
+            ]
+            self._target = torch.zeros(num_envs, num_dofs, device=device)
+            self._wp_target = wp.from_torch(self._target)
+
+    @property
+    def body_masses(self) -> tuple[float, ...]:
+        return body_masses(self.mj_model, self._body_ids)
+
+    @property
+    def device_name(self) -> str:
+        return self._wp_device.name if self._wp_device.is_cuda else f"{os.uname().machine} CPU (Warp kernels)"
+
+    def reset(
+        self,
+        mask: Tensor,
+        root_pos: Tensor,
+        root_rot: Tensor,
+        root_vel: Tensor,
+        root_ang_vel: Tensor,
+        dof_pos: Tensor,
+        dof_vel: Tensor,
+    ) -> None:
+        qpos, qvel = self._codec.encode(root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel)
+        rows = mask.unsqueeze(-1)
+        coords, velocities = self._char_coords, self._char_velocities
+        self._qpos[:, :coords] = torch.where(rows, qpos, self._qpos[:, :coords])
+        self._qvel[:, :velocities] = torch.where(rows, qvel, self._qvel[:, :velocities])
+        if self._qpos.shape[1] > coords:
+            self._qpos[:, coords:] = torch.where(rows, self._default_qpos[:, coords:], self._qpos[:, coords:])
+            self._qvel[:, velocities:].masked_fill_(rows, 0.0)
+        self._warmstart.masked_fill_(rows, 0.0)
+        self._kinematics_graph = self._launch(self._kinematics_graph, self._kinematics)
+        self._read_state()
+        self.ground_force.masked_fill_(rows.unsqueeze(-1), 0.0)
+
+    def step(self, action: Tensor) -> None:
+        if self.config.control_mode == "pd_explicit":
+            self._target.copy_(action)
+        else:
+            self._ctrl.copy_(action)
+        self._step_graph = self._launch(self._step_graph, self._physics)
+        self._read_state()
+
+    def _launch(self, graph: wp.Graph | None, function) -> wp.Graph | None:  # noqa: ANN001 - a method of this class
+        """Run ``function``, on CUDA as a graph captured at the first call and ordered with torch's stream."""
+        if not (self._wp_device.is_cuda and self.config.cuda_graph):
+            with wp.ScopedDevice(self._wp_device):
+                if self._wp_device.is_cuda:
+                    with wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(self.device))):
+                        function()
+                else:
+                    function()
+            return None
+        if graph is None:
+            torch.cuda.synchronize(self.device)
+            before = self._qpos.clone(), self._qvel.clone(), self._warmstart.clone()
+            with wp.ScopedDevice(self._wp_device):
+                function()  # loads every kernel first: a module cannot be loaded while capturing
+                wp.synchronize_device(self._wp_device)
+                for tensor, value in zip((self._qpos, self._qvel, self._warmstart), before, strict=True):
+                    tensor.copy_(value)
+                torch.cuda.synchronize(self.device)
+                with wp.ScopedCapture(device=self._wp_device) as capture:
+                    function()
+            graph = capture.graph
+        wp.capture_launch(graph, stream=wp.stream_from_torch(torch.cuda.current_stream(self.device)))
+        return graph
+
+    def _physics(self) -> None:
+        """One control step, then the bodies' poses at its end and the last step's ground forces."""
+        data = self._data
+        for _ in range(self.num_substeps):
+            if self.config.control_mode == "pd_explicit":
+                wp.launch(
+                    pd_torque_kernel,
+                    dim=(self.num_envs, self.scene.char_model.num_dofs),
+                    inputs=[data.qpos, data.qvel, self._wp_target, *self._pd_inputs],
+                    outputs=[data.ctrl],
+                )
+            mujoco_warp.step(self._model, data)
+        self._wp_ground_force.zero_()
+        contact = data.contact
+        wp.launch(
+            ground_force_kernel,
+            dim=data.naconmax,
+            inputs=[
+                data.nacon,
+                contact.geom,
+                contact.worldid,
+                contact.dim,
+                contact.frame,
+                contact.friction,
+                contact.efc_address,
+                data.efc.force,
+                self._model.geom_bodyid,
+                self._ground_geom,
+                self._body_ids[0],
+                len(self._body_ids),
+            ],
+            outputs=[self._wp_ground_force],
+        )
+        self._kinematics()
+
+    def _kinematics(self) -> None:
+        mujoco_warp.kinematics(self._model, self._data)
+
+    def _read_state(self) -> None:
+        if self.scene.fixed_root_pose is None:
+            _, rot, vel, ang_vel = self._codec.decode_root(self._qpos, self._qvel)
+            self.root_rot.copy_(rot)
+            self.root_vel.copy_(vel)
+            self.root_ang_vel.copy_(ang_vel)
+        self.dof_vel.copy_(self._codec.decode_dofs(self._qpos, self._qvel, self.dof_pos))
+        bodies = 1 + self.scene.char_model.num_bodies
+        self.body_rot.copy_(self._xquat[:, 1:bodies][..., [1, 2, 3, 0]])
+        if self.scene.fixed_root_pose is not None:
+            self.root_rot.copy_(self.body_rot[:, 0])
+        if self.scene.props:
+            self.prop_rot.copy_(self._xquat[:, bodies:][..., [1, 2, 3, 0]])
+
+    def check_capacity(self) -> None:
+        flags = 0
+        for value in torch.unique(self._overflow).tolist():
+            flags |= value
+        self._overflow.zero_()
+        full = {key for name, key in _CAPACITY_FLAGS.items() if flags & int(mujoco_warp.OverflowType[name])}
+        if full:
+            sizes = {"contacts_per_env": self.contacts_per_env, "constraints_per_env": self.constraints_per_env}
+            raise CapacityError(
+                f"the physics ran out of room at {self.num_envs} environments: enlarge "
+                + " and ".join(f"{key} (now {sizes[key]})" for key in sorted(full))
+                + " in the engine config, or use fewer environments"
+            )
