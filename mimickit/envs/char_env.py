@@ -1,0 +1,204 @@
+"""A character on flat ground: actions in, observations and ends of episodes out.
+
+One control step goes: action, physics, time, reference, observation, reward, done. Ended environments are then reset
+by :meth:`CharEnv.reset_done`; the policy next sees the observation after the reset, and a value bootstrap the one
+before it. Nothing here waits for a GPU.
+"""
+
+import torch
+from torch import Tensor
+
+from mimickit.anim import load_character
+from mimickit.anim.char_model import CharModel, Kinematics
+from mimickit.anim.rotations import quat_from_exp_map
+from mimickit.config.engine_config import EngineConfig
+from mimickit.config.env_config import CharEnvConfig
+from mimickit.engines import Scene, build_engine
+from mimickit.envs.action_bounds import action_bounds
+from mimickit.envs.observations import char_observation, char_observation_size
+from mimickit.envs.terminations import Done, done_flags, has_fallen
+from mimickit.errors import InputError
+
+
+class CharEnv:
+    """N environments with one character each.
+
+    Attributes:
+        num_envs, obs_size, action_size: N, and the lengths of an observation and an action.
+        action_low, action_high: ``(action_size,)`` bounds of an action.
+        obs: ``(N, obs_size)`` current observation; reward ``(N,)``; done ``(N,)`` Done values of the last step.
+        diagnostics: names of what :meth:`diagnostic_totals` sums; empty by default.
+        has_reference: a reference character can be drawn, see :meth:`reference_bodies`.
+    """
+
+    diagnostics: tuple[str, ...] = ()
+    has_reference = False
+
+    def __init__(
+        self,
+        config: CharEnvConfig,
+        engine_config: EngineConfig,
+        num_envs: int,
+        device: torch.device,
+        seed: int,
+        rank: int = 0,
+        num_processes: int = 1,
+    ):
+        self.config = config
+        self.num_envs = num_envs
+        self.device = device
+        self.char_model: CharModel = load_character(config.char_file)
+        self.kinematics = Kinematics(self.char_model, device)
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+        self._rank, self._num_processes = rank, num_processes
+        self._check_names()
+        self.engine = build_engine(engine_config, self.make_scene(), num_envs, device)
+        self.control_dt = self.engine.control_dt
+        self.max_steps = round(config.episode_length * engine_config.control_freq)
+
+        low, high = action_bounds(self.char_model, engine_config.control_mode, config.zero_center_action)
+        self.action_low = torch.tensor(low, device=device)
+        self.action_high = torch.tensor(high, device=device)
+        self.key_body_ids = torch.tensor(
+            [self.char_model.body_index(name) for name in config.key_bodies], device=device
+        )
+        watched = [i for i, name in enumerate(self.char_model.body_names) if name not in config.contact_bodies]
+        self.watched_body_ids = torch.tensor(watched, device=device)
+        self._init_pose = torch.tensor(config.init_pose, device=device)
+
+        self.step_count = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.reward = torch.zeros(num_envs, device=device)
+        self.done = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.obs = torch.zeros(num_envs, self.obs_size, device=device)
+
+    def _check_names(self) -> None:
+        """Every body the config names exists, and init_pose has a number for every DoF."""
+        for key in ("key_bodies", "contact_bodies"):
+            for name in getattr(self.config, key):
+                if name not in self.char_model.body_names:
+                    raise InputError(
+                        f"{key}: '{name}' is not a body of {self.config.char_file}; it has "
+                        f"{', '.join(self.char_model.body_names)}"
+                    )
+        expected = 6 + self.char_model.num_dofs
+        if len(self.config.init_pose) != expected:
+            raise InputError(
+                f"init_pose has {len(self.config.init_pose)} numbers, but {self.config.char_file} needs {expected} "
+                f"(root position 3, root rotation 3, {self.char_model.num_dofs} DoFs)"
+            )
+
+    def make_scene(self) -> Scene:
+        """What the engine simulates."""
+        return Scene(char_file=self.config.char_file, char_model=self.char_model)
+
+    @property
+    def action_size(self) -> int:
+        return self.char_model.num_dofs
+
+    @property
+    def obs_size(self) -> int:
+        return char_observation_size(
+            self.char_model.num_joints, self.char_model.num_dofs, len(self.key_body_ids), self.config.root_height_obs
+        )
+
+    @property
+    def time(self) -> Tensor:
+        """Seconds since each episode's start, ``(N,)``."""
+        return self.step_count * self.control_dt
+
+    def reset(self) -> Tensor:
+        """Start a new episode everywhere; returns the observation."""
+        self._reset(torch.ones(self.num_envs, dtype=torch.bool, device=self.device))
+        return self.obs
+
+    def step(self, action: Tensor) -> Tensor:
+        """One control step of every environment.
+
+        Args:
+            action: ``(N, action_size)`` in physical units; clamped to the bounds.
+
+        Returns:
+            The observation before any reset, ``(N, obs_size)``; ``reward`` and ``done`` are attributes.
+        """
+        self.engine.step(torch.minimum(torch.maximum(action, self.action_low), self.action_high))
+        self.step_count += 1
+        self._update_state()
+        self.obs = self.observe()
+        self.reward = self.compute_reward()
+        self.done = self.compute_done()
+        return self.obs
+
+    def reset_done(self) -> Tensor:
+        """Reset the environments whose episode ended; returns the observation the policy sees next."""
+        mask = self.done != Done.NULL
+        # On the CPU looking costs nothing and mostly saves the work; on a GPU it would stall the queue.
+        if self.device.type != "cpu" or bool(mask.any()):
+            self._reset(mask)
+        return self.obs
+
+    def _reset(self, mask: Tensor) -> None:
+        self.step_count = torch.where(mask, 0, self.step_count)
+        self.begin_episodes(mask)
+        self._update_state()
+        self.obs = torch.where(mask.unsqueeze(-1), self.observe(), self.obs)
+
+    def begin_episodes(self, mask: Tensor) -> None:
+        """Put the environments in ``mask`` into their initial state: here, the default pose at rest."""
+        pose = self._init_pose.expand(self.num_envs, -1)
+        still = torch.zeros(self.num_envs, 3, device=self.device)
+        self.engine.reset(
+            mask, pose[:, :3], quat_from_exp_map(pose[:, 3:6]), still, still, pose[:, 6:], torch.zeros_like(pose[:, 6:])
+        )
+
+    def _update_state(self) -> None:
+        self.joint_rot = self.kinematics.dof_to_rot(self.engine.dof_pos)
+        self.update_reference()
+
+    def update_reference(self) -> None:
+        """Bring what the observation and the reward compare with to the current time."""
+
+    def observe(self) -> Tensor:
+        """The current observation, ``(N, obs_size)``."""
+        engine = self.engine
+        return char_observation(
+            engine.root_pos,
+            engine.root_rot,
+            engine.root_vel,
+            engine.root_ang_vel,
+            self.joint_rot,
+            engine.dof_vel,
+            engine.body_pos[:, self.key_body_ids],
+            self.config.global_obs,
+            self.config.root_height_obs,
+        )
+
+    def compute_reward(self) -> Tensor:
+        """``(N,)``; an environment without a task rewards nothing."""
+        return torch.zeros(self.num_envs, device=self.device)
+
+    def failed(self) -> Tensor:
+        """Environments whose character has failed, ``(N,)`` bool."""
+        return has_fallen(self.engine.ground_force, self.watched_body_ids)
+
+    def succeeded(self) -> Tensor:
+        """Environments whose task is complete, ``(N,)`` bool."""
+        return torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+
+    def compute_done(self) -> Tensor:
+        """Done values ``(N,)``. A failure counts only after an episode's first step, when contacts have settled."""
+        failed = torch.zeros(self.num_envs, dtype=torch.bool, device=self.device)
+        if self.config.enable_early_termination:
+            failed = self.failed() & (self.step_count > 1)
+        return done_flags(failed, self.succeeded(), self.step_count >= self.max_steps)
+
+    def diagnostic_totals(self) -> tuple[Tensor, int]:
+        """Sums of ``diagnostics`` and the number of samples in them since the last call."""
+        return torch.zeros(0, device=self.device), 0
+
+    def reference_bodies(self) -> tuple[Tensor, Tensor] | None:
+        """Where a reference character is to be drawn: ``(N, B, 3)`` and ``(N, B, 4)``; None without one."""
+        return None
+
+    def close(self) -> None:
+        """Release the engine."""
+        self.engine.close()

@@ -1,0 +1,195 @@
+"""Motion imitation: follow a reference clip (DeepMimic, Peng 2018)."""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+from mimickit.anim.motion_library import MotionFrame, MotionLibrary
+from mimickit.config.engine_config import EngineConfig
+from mimickit.config.env_config import DeepMimicEnvConfig
+from mimickit.envs.char_env import CharEnv
+from mimickit.envs.observations import phase_observation, target_observation, target_observation_size
+from mimickit.envs.rewards import TrackingState, imitation_reward, tracking_energies
+from mimickit.envs.terminations import has_fallen, has_strayed
+from mimickit.envs.tracking_error import ERROR_NAMES, ErrorMeter, tracking_errors
+from mimickit.errors import InputError
+
+
+class DeepMimicEnv(CharEnv):
+    """The reference runs beside the character; reward, targets and failure compare the two.
+
+    The global root is tracked exactly when ``enable_tar_obs`` and ``global_obs`` are both on.
+    """
+
+    config: DeepMimicEnvConfig
+    has_reference = True
+
+    def __init__(
+        self,
+        config: DeepMimicEnvConfig,
+        engine_config: EngineConfig,
+        num_envs: int,
+        device: torch.device,
+        seed: int,
+        rank: int = 0,
+        num_processes: int = 1,
+    ):
+        super().__init__(config, engine_config, num_envs, device, seed, rank, num_processes)
+        self.motions = MotionLibrary.load(config.motion_file, self.kinematics, device, rank, num_processes)
+        self.track_root = config.enable_tar_obs and config.global_obs
+        self.motion_ids = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.motion_start = torch.zeros(num_envs, device=device)
+        self._joint_w = self._joint_weights()
+        self._dof_w = self._weights_of_dofs(self._joint_w)
+        terms = ("pose", "vel", "root_pose", "root_vel", "key_pos")
+        self._reward_w = torch.tensor([getattr(config, f"reward_{term}_w") for term in terms], device=device)
+        self._reward_scale = torch.tensor([getattr(config, f"reward_{term}_scale") for term in terms], device=device)
+        # The reference is sampled once a step: now, and at every target the policy sees.
+        steps = (0, *config.tar_obs_steps) if config.enable_tar_obs else (0,)
+        self._sample_offsets = torch.tensor(steps, device=device) * self.control_dt
+        self._errors = ErrorMeter(device)
+        if config.log_tracking_error:
+            self.diagnostics = ERROR_NAMES
+
+    def _joint_weights(self) -> Tensor:
+        num_joints = self.char_model.num_joints
+        weights = self.config.joint_err_w
+        if weights is None:
+            return torch.ones(num_joints, device=self.device)
+        if len(weights) != num_joints:
+            names = ", ".join(self.char_model.body_names[1:])
+            raise InputError(
+                f"joint_err_w has {len(weights)} weights, but {self.config.char_file} has {num_joints} joints after "
+                f"the root: {names}"
+            )
+        return torch.tensor(weights, device=self.device)
+
+    def _weights_of_dofs(self, joint_w: Tensor) -> Tensor:
+        counts = torch.tensor([joint.dof_dim for joint in self.char_model.joints[1:]], device=self.device)
+        return torch.repeat_interleave(joint_w, counts)
+
+    @property
+    def obs_size(self) -> int:
+        config, size = self.config, super().obs_size
+        if config.enable_phase_obs:
+            size += 1 + 2 * config.num_phase_encoding
+        if config.enable_tar_obs:
+            size += target_observation_size(
+                self.char_model.num_joints, len(config.key_bodies), config.tar_obs_steps, config.root_height_obs
+            )
+        return size
+
+    @property
+    def motion_time(self) -> Tensor:
+        """Where each environment is in its clip, s, ``(N,)``."""
+        return self.motion_start + self.time
+
+    def begin_episodes(self, mask: Tensor) -> None:
+        """A clip by weight, at a random time (or 0), with the reference's full state."""
+        ids = self.motions.sample_ids(self.num_envs, self.generator)
+        start = self.motions.sample_times(ids, self.generator)
+        if not self.config.rand_reset:
+            start = torch.zeros_like(start)
+        self.motion_ids = torch.where(mask, ids, self.motion_ids)
+        self.motion_start = torch.where(mask, start, self.motion_start)
+        frame = self.motions.sample(self.motion_ids, self.motion_start)
+        self.engine.reset(
+            mask,
+            frame.root_pos,
+            frame.root_rot,
+            frame.root_vel,
+            frame.root_ang_vel,
+            self.kinematics.rot_to_dof(frame.joint_rot),
+            frame.dof_vel,
+        )
+
+    def update_reference(self) -> None:
+        times = self.motion_time.unsqueeze(-1) + self._sample_offsets
+        window = self.motions.sample(self.motion_ids.unsqueeze(-1).expand_as(times), times)
+        body_pos, body_rot = self.kinematics.forward(window.root_pos, window.root_rot, window.joint_rot)
+        self.reference = MotionFrame(*(getattr(window, f.name)[:, 0] for f in dataclasses.fields(window)))
+        self.ref_body_pos, self.ref_body_rot = body_pos[:, 0], body_rot[:, 0]
+        self._targets = window
+        self._target_body_pos = body_pos
+
+    def observe(self) -> Tensor:
+        config = self.config
+        parts = [super().observe()]
+        if config.enable_phase_obs:
+            phase = self.motions.phase(self.motion_ids, self.motion_time)
+            parts.append(phase_observation(phase, config.num_phase_encoding))
+        if config.enable_tar_obs:
+            parts.append(self._observe_targets())
+        return torch.cat(parts, dim=-1)
+
+    def _observe_targets(self) -> Tensor:
+        target = self._targets
+        return target_observation(
+            self.engine.root_pos,
+            target.root_pos[:, 1:],
+            target.root_rot[:, 1:],
+            target.joint_rot[:, 1:],
+            self._target_body_pos[:, 1:, self.key_body_ids],
+            self.config.global_obs,
+            self.config.root_height_obs,
+        )
+
+    def _tracking_states(self) -> tuple[TrackingState, TrackingState]:
+        engine, ref = self.engine, self.reference
+        char = TrackingState(
+            engine.root_pos,
+            engine.root_rot,
+            engine.root_vel,
+            engine.root_ang_vel,
+            self.joint_rot,
+            engine.dof_vel,
+            engine.body_pos[:, self.key_body_ids],
+        )
+        reference = TrackingState(
+            ref.root_pos,
+            ref.root_rot,
+            ref.root_vel,
+            ref.root_ang_vel,
+            ref.joint_rot,
+            ref.dof_vel,
+            self.ref_body_pos[:, self.key_body_ids],
+        )
+        return char, reference
+
+    def compute_reward(self) -> Tensor:
+        char, ref = self._tracking_states()
+        if self.config.log_tracking_error:
+            self._errors.add(
+                tracking_errors(
+                    char,
+                    ref,
+                    self.engine.body_pos,
+                    self.ref_body_pos,
+                    self.engine.body_rot,
+                    self.ref_body_rot,
+                    self.track_root,
+                )
+            )
+        energies = tracking_energies(char, ref, self._joint_w, self._dof_w, self.track_root)
+        return imitation_reward(energies, self._reward_w, self._reward_scale)
+
+    def failed(self) -> Tensor:
+        failed = has_fallen(self.engine.ground_force, self.watched_body_ids)
+        if self.config.pose_termination:
+            failed = failed | has_strayed(
+                self.engine.body_pos, self.ref_body_pos, self.config.pose_termination_dist, self.track_root
+            )
+        return failed
+
+    def succeeded(self) -> Tensor:
+        """A clip that does not wrap has been followed to its end."""
+        ended = self.motion_time >= self.motions.lengths[self.motion_ids]
+        return ended & ~self.motions.wraps[self.motion_ids]
+
+    def diagnostic_totals(self) -> tuple[Tensor, int]:
+        return self._errors.totals() if self.diagnostics else super().diagnostic_totals()
+
+    def reference_bodies(self) -> tuple[Tensor, Tensor]:
+        offset = torch.tensor(self.config.ref_char_offset, device=self.device)
+        return self.ref_body_pos + offset, self.ref_body_rot

@@ -1,0 +1,305 @@
+"""From a loaded case to a finished run: devices, processes, environment, agent, and the files that remain."""
+
+import contextlib
+import json
+import os
+import platform
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from mimickit.config.case import Case, format_case
+from mimickit.envs import CharEnv, build_env
+from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
+from mimickit.learning.agents import build_agent
+from mimickit.learning.checkpoint import load_model
+from mimickit.learning.logger import Logger, check_logger
+from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.processes import Processes
+from mimickit.learning.progress import Progress
+from mimickit.learning.test_loop import TestResult, run_test
+from mimickit.learning.train_loop import train
+
+# Offsets that keep the processes' and the policy's random draws apart.
+RANK_SEED_STRIDE = 1009
+POLICY_SEED_OFFSET = 1
+VERSIONED_PACKAGES = ("torch", "newton", "warp-lang", "mujoco", "mujoco-warp")
+
+
+def launch(case: Case) -> bool:
+    """Run the case; True when it was asked to stop before its end."""
+    devices = [check_device(name) for name in case.run.devices]
+    check_logger(case.run.logger)
+    if case.run.mode == "test" and len(devices) > 1:
+        raise InputError(f"--mode test runs on one device, not on {len(devices)}: {' '.join(case.run.devices)}")
+    seed = case.run.rand_seed if case.run.rand_seed is not None else int.from_bytes(os.urandom(3), "little")
+    print(f"engine {case.engine.engine_name}, device {' '.join(map(str, devices))}, seed {seed}", flush=True)
+    if len(devices) == 1:
+        return _run_process(case, Processes(0, 1, devices[0]), seed)
+    return _run_processes(case, devices, seed)
+
+
+def check_device(name: str) -> torch.device:
+    """The torch device, or InputError: a GPU that is not there never becomes a CPU run."""
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        # torch.device keeps eight bits of a number: it would read cuda:256 as cuda:0.
+        if int(number or 0) >= count:
+            raise InputError(
+                f"--devices {name}: this machine has {count} CUDA devices; use --devices cpu to run without one"
+            )
+    return torch.device(name)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An exception on its way from a training process to the first one."""
+
+    rank: int
+    kind: type[MimicKitError]
+    message: str
+
+
+def _run_processes(case: Case, devices: list[torch.device], seed: int) -> bool:
+    """One process per device; the first failure ends them all and is raised here."""
+    port = case.run.master_port or free_port()
+    failures: Any = mp.get_context("spawn").SimpleQueue()
+    context = mp.start_processes(
+        _process_main, args=(case, devices, seed, port, failures), nprocs=len(devices), join=False, start_method="spawn"
+    )
+    assert context is not None
+    asked_to_stop = False
+
+    def forward(signum: int, frame: object) -> None:
+        """Let every process end after its iteration; they agree on it between themselves."""
+        nonlocal asked_to_stop
+        asked_to_stop = True
+        for pid in context.pids():
+            with contextlib.suppress(ProcessLookupError):  # it has ended already
+                os.kill(pid, signal.SIGTERM)
+
+    previous = signal.signal(signal.SIGTERM, forward)
+    try:
+        while not context.join():
+            pass
+    except mp.ProcessExitedException as error:
+        if not failures.empty():
+            raise _as_error(failures.get()) from None
+        raise ProcessGroupError(
+            f"training process {error.error_index} ({devices[error.error_index]}) ended with "
+            f"{error.signal_name or f'exit code {error.exit_code}'}"
+        ) from None
+    except mp.ProcessRaisedException as error:
+        if not failures.empty():
+            raise _as_error(failures.get()) from None
+        raise ProcessGroupError(
+            f"training process {error.error_index} ({devices[error.error_index]}): {error}"
+        ) from None
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    return asked_to_stop
+
+
+def _as_error(failure: _Failure) -> MimicKitError:
+    return failure.kind(f"{failure.message} (process {failure.rank})")
+
+
+def _process_main(rank: int, case: Case, devices: list[torch.device], seed: int, port: int, failures: Any) -> None:
+    device = devices[rank]
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // len(devices)))
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(devices))
+    try:
+        _run_process(case, Processes(rank, len(devices), device), seed)
+    except Exception as error:
+        failure = classify(error)
+        if isinstance(failure, MimicKitError):
+            failures.put(_Failure(rank, type(failure), str(failure)))
+        raise
+    finally:
+        dist.destroy_process_group()
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _run_process(case: Case, processes: Processes, seed: int) -> bool:
+    """Build the environment and the agent on this process's device, then train or test."""
+    run = case.run
+    if case.agent is None:
+        raise InputError(
+            f"{run.env_config}: no agent_config is named; cases without a policy are not part of this version"
+        )
+    torch.manual_seed(seed)
+    if processes.device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+    rank_seed = seed + RANK_SEED_STRIDE * processes.rank
+    env = build_env(case.env, case.engine, run.num_envs, processes.device, rank_seed, processes.rank, processes.size)
+    agent = build_agent(case.agent, env, processes, rank_seed + POLICY_SEED_OFFSET)
+    if run.model_file is not None:
+        load_model(agent, run.model_file)
+    if processes.is_first:
+        make_output_folder(run.out_dir)
+        (run.out_dir / "config.yaml").write_text(format_case(case) + "\n", encoding="utf-8")
+    stages = {"train": _train, "test": _test}
+    try:
+        return stages[run.mode](case, agent, seed)
+    finally:
+        env.close()
+
+
+def make_output_folder(out_dir: Path) -> None:
+    """Create the folder and remove what an earlier run left to be mistaken for this one's."""
+    try:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        for name in ("error.json", "status.json", "train_summary.json", "test_metrics.json", "model.pt", "log.txt"):
+            (out_dir / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"--out_dir {out_dir}: cannot be written: {error.strerror}") from None
+
+
+def _train(case: Case, agent: PPOAgent, seed: int) -> bool:
+    run, first = case.run, agent.processes.is_first
+    out_dir = run.out_dir if first else None
+    logger = Logger(run.logger, run.out_dir) if first else None
+    progress = Progress("train", out_dir, run.max_samples) if first else None
+    try:
+        result = train(
+            agent,
+            out_dir,
+            run.max_samples,
+            logger,
+            progress,
+            run.test_episodes if run.test_episodes is not None else agent.config.test_episodes,
+            run.save_int_models,
+        )
+    finally:
+        if progress:
+            progress.close()
+        if logger:
+            logger.close()
+    if out_dir:
+        summary = {
+            "samples": result.samples,
+            "iterations": result.iterations,
+            "num_envs": run.num_envs,
+            "num_processes": agent.processes.size,
+            "samples_per_s": result.samples_per_s,
+            "wall_s": result.wall_s,
+            "interrupted": result.interrupted,
+            **_metrics(result.test),
+            **_provenance(case, agent.env, seed),
+        }
+        _write_json(out_dir / "train_summary.json", summary)
+        print(
+            f"trained {result.samples:,} samples in {result.wall_s:.1f} s "
+            f"({result.samples_per_s:,.0f} samples/s): {out_dir}"
+        )
+        _print_result(result.test)
+    return result.interrupted
+
+
+def _test(case: Case, agent: PPOAgent, seed: int) -> bool:
+    run = case.run
+    episodes = run.test_episodes if run.test_episodes is not None else agent.config.test_episodes
+    progress = Progress("test", run.out_dir, None)
+    view = None
+    if run.video or run.visualize:
+        # Drawing needs packages and drivers that a run without pictures does not.
+        from mimickit.render.session import open_view
+
+        view = open_view(case, agent.env)
+    try:
+        result = run_test(
+            agent,
+            episodes,
+            on_step=view.draw if view else None,
+            on_check=lambda samples, so_far: progress.update(
+                samples, so_far.episodes, so_far.mean_return, None, fraction=min(so_far.episodes / episodes, 1.0)
+            ),
+        )
+        if view:
+            view.finish(run.out_dir)
+    finally:
+        progress.close()
+        if view:
+            view.close()
+    _write_json(
+        run.out_dir / "test_metrics.json",
+        {
+            **_metrics(result),
+            "num_envs": run.num_envs,
+            "model_file": str(run.model_file),
+            **_provenance(case, agent.env, seed),
+        },
+    )
+    _print_result(result)
+    return False
+
+
+def _metrics(result: TestResult) -> dict[str, Any]:
+    episodes = result.episodes
+    return {
+        "mean_return": episodes.mean_return,
+        "mean_ep_len": episodes.mean_length,
+        "episodes": episodes.episodes,
+        **result.diagnostics,
+    }
+
+
+def _print_result(result: TestResult) -> None:
+    for name, value in result.diagnostics.items():
+        print(f"{name}: {value:.6g}")
+    print(f"Mean Return: {result.episodes.mean_return:.6g}")
+    print(f"Mean Episode Length: {result.episodes.mean_length:.6g}")
+    print(f"Episodes: {result.episodes.episodes}", flush=True)
+
+
+def _provenance(case: Case, env: CharEnv, seed: int) -> dict[str, Any]:
+    """What a record needs to be comparable later."""
+    device = env.device
+    summary: dict[str, Any] = {
+        "seed": seed,
+        "engine": case.engine.engine_name,
+        "devices": list(case.run.devices),
+        "device": str(device),
+        "device_name": env.engine.device_name,
+        "versions": {"python": platform.python_version(), **_versions()},
+        "command": sys.argv,
+    }
+    if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
+        summary["gpu_memory_used_gb"] = (total - free) / 1e9
+    return summary
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in VERSIONED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

@@ -1,0 +1,1 @@
+"""Learning methods: what turns an environment's rewards into a policy."""

@@ -1,0 +1,18 @@
+"""The learning methods by name: one module with a class each, and one line here."""
+
+import importlib
+
+from mimickit.config.agent_config import AgentConfig
+from mimickit.envs.char_env import CharEnv
+from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.processes import Processes
+
+AGENTS = {
+    "PPO": ("mimickit.learning.ppo", "PPOAgent"),
+}
+
+
+def build_agent(config: AgentConfig, env: CharEnv, processes: Processes, seed: int) -> PPOAgent:
+    """The agent that ``config.agent_name`` names, on the environment's device."""
+    module, class_name = AGENTS[config.agent_name]
+    return getattr(importlib.import_module(module), class_name)(config, env, processes, seed)

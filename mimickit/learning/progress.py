@@ -1,0 +1,110 @@
+"""What a person sees while a run works: a live line on a terminal, plain lines elsewhere, and ``status.json``."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+STATUS_INTERVAL = 1.0  # seconds between writes of status.json
+LINE_INTERVAL = 10.0  # seconds between plain lines
+
+
+class Progress:
+    """Reports one stage ("train" or "test") towards a goal of samples or episodes.
+
+    ``status.json`` in ``out_dir`` is replaced atomically about once a second, so another process can follow the run.
+    """
+
+    def __init__(self, stage: str, out_dir: Path | None, max_samples: int | None):
+        self.stage = stage
+        self._path = out_dir / "status.json" if out_dir else None
+        self._max_samples = max_samples
+        self._start = time.monotonic()
+        self._next_status = 0.0
+        self._next_line = 0.0
+        self._live: Live | None = None
+        if sys.stdout.isatty():
+            self._live = Live(Text(""), console=Console(), refresh_per_second=4, transient=True)
+            self._live.start()
+
+    def update(
+        self,
+        samples: int,
+        episodes: int | None,
+        mean_return: float | None,
+        samples_per_s: float | None,
+        fraction: float | None = None,
+        final: bool = False,
+    ) -> None:
+        """Report the state; cheap to call every iteration. None means not known yet.
+
+        Args:
+            fraction: share of the work done, when it is not ``samples / max_samples``.
+            final: write and show this one whatever the time.
+        """
+        now = time.monotonic()
+        if fraction is None and self._max_samples:
+            fraction = min(samples / self._max_samples, 1.0)
+        elapsed = now - self._start
+        eta = elapsed * (1.0 - fraction) / fraction if fraction else None
+        if self._path and (final or now >= self._next_status):
+            self._next_status = now + STATUS_INTERVAL
+            status = {
+                "stage": self.stage,
+                "samples": samples,
+                "max_samples": self._max_samples,
+                "episodes": episodes,
+                "mean_return": mean_return,
+                "samples_per_s": samples_per_s,
+                "eta_s": eta,
+            }
+            temporary = self._path.with_name(f".{self._path.name}.partial")
+            temporary.write_text(json.dumps(status) + "\n", encoding="utf-8")
+            os.replace(temporary, self._path)
+        line = self._line(samples, episodes, mean_return, samples_per_s, fraction, eta)
+        if self._live:
+            self._live.update(Text(line))
+        elif final or now >= self._next_line:
+            self._next_line = now + LINE_INTERVAL
+            print(line, flush=True)
+
+    def _line(
+        self,
+        samples: int,
+        episodes: int | None,
+        mean_return: float | None,
+        samples_per_s: float | None,
+        fraction: float | None,
+        eta: float | None,
+    ) -> str:
+        parts = [f"{self.stage:5s}"]
+        if fraction is not None:
+            filled = round(20 * fraction)
+            parts.append(f"[{'#' * filled}{'.' * (20 - filled)}] {100 * fraction:3.0f}%")
+        parts.append(f"samples {samples:,}")
+        if episodes is not None:
+            parts.append(f"episodes {episodes}")
+        if mean_return is not None:
+            parts.append(f"return {mean_return:.2f}")
+        if samples_per_s is not None:
+            parts.append(f"{samples_per_s:,.0f} samples/s")
+        if eta is not None:
+            parts.append(f"{_clock(eta)} left")
+        return "  ".join(parts)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        if self._live:
+            self._live.stop()
+            self._live = None
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

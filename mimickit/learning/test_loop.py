@@ -1,0 +1,71 @@
+"""Testing a policy: its mean actions, and every environment's first episodes."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from mimickit.envs.terminations import Done
+from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.return_tracker import EpisodeStatistics, ReturnTracker, statistics
+
+# Control steps between looks at whether all episodes have ended: each look waits for the device.
+CHECK_EVERY = 10
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """Episode statistics over all processes, and the environment's diagnostics over all tested steps."""
+
+    __test__ = False  # not a pytest class
+
+    episodes: EpisodeStatistics
+    diagnostics: dict[str, float]
+    samples: int
+
+
+@torch.no_grad()
+def run_test(
+    agent: PPOAgent,
+    num_episodes: int,
+    on_step: Callable[[], None] | None = None,
+    on_check: Callable[[int, EpisodeStatistics], None] | None = None,
+) -> TestResult:
+    """Run at least ``num_episodes`` episodes over all processes; the environment ends up in mid-episode.
+
+    Every environment counts its first ``ceil(num_episodes / environments)`` episodes. Taking the episodes that end
+    first would favour the short ones.
+
+    Args:
+        on_step: called after every control step, before ended environments are reset (drawing).
+        on_check: called now and then with the samples so far and the statistics of this process.
+    """
+    env, processes = agent.env, agent.processes
+    per_env = math.ceil(num_episodes / (env.num_envs * processes.size))
+    tracker = ReturnTracker(env.num_envs, env.device, max_episodes_per_env=per_env)
+    env.diagnostic_totals()
+    obs = env.reset()
+    steps = 0
+    while True:
+        env.step(agent.best_action(obs))
+        steps += 1
+        tracker.add(env.reward, env.done != Done.NULL)
+        if on_step:
+            on_step()
+        if steps % CHECK_EVERY == 0 or on_step:
+            if on_check:
+                on_check(steps * env.num_envs, statistics(tracker.totals))
+            if tracker.all_counted():
+                break
+        obs = env.reset_done()
+    env.engine.check_capacity()
+    errors, count = env.diagnostic_totals()
+    count_tensor = torch.tensor([float(count)], dtype=torch.float64, device=env.device)
+    errors, count_tensor = processes.sum(errors), processes.sum(count_tensor)
+    means = (errors / count_tensor.clamp(min=1.0)).tolist()
+    return TestResult(
+        episodes=statistics(processes.sum(tracker.totals)),
+        diagnostics=dict(zip(env.diagnostics, means, strict=True)),
+        samples=steps * env.num_envs * processes.size,
+    )

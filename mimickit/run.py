@@ -1,0 +1,83 @@
+"""The one entry point: ``python mimickit/run.py --arg_file args/CASE.txt --mode train|test ...``.
+
+Exit codes are listed in ``mimickit/errors.py``. A failure after the output folder exists is also written to
+``error.json`` there.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+
+# Idle OpenMP threads must sleep: spinning, they would keep MuJoCo's threads off the cores. Read when torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+if __name__ == "__main__":
+    # Run as a script, Python puts this file's folder first; imports go through the repository's root.
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E402
+from mimickit.config.case import format_case, load_case  # noqa: E402
+from mimickit.errors import InputError, MimicKitError, classify  # noqa: E402
+
+TERMINATED = 143  # 128 + SIGTERM
+
+
+def main(argv: list[str]) -> int:
+    run: RunConfig | None = None
+    try:
+        run = parse_run_arguments(argv)
+        case = load_case(run)
+        if run.print_config:
+            print(format_case(case))
+            return 0
+        check_output_folder(run.out_dir)
+        # torch and the engines take seconds to import: not before the arguments are known to be good.
+        from mimickit.launch import launch
+
+        return TERMINATED if launch(case) else 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return report_failure(classify(error), run)
+
+
+def report_failure(error: Exception, run: RunConfig | None) -> int:
+    """Tell the person, leave ``error.json`` where the run writes, and return the exit code."""
+    known = isinstance(error, MimicKitError)
+    kind, exit_code = (error.kind, error.exit_code) if isinstance(error, MimicKitError) else ("unexpected", 1)
+    if known:
+        print(f"error ({kind}): {error}", file=sys.stderr)
+    else:
+        traceback.print_exception(error)
+    if run is not None and run.out_dir.is_dir() and not isinstance(error, InputError):
+        record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
+        (run.out_dir / "error.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return exit_code
+
+
+def check_output_folder(out_dir: Path) -> None:
+    """InputError when the folder could not be written; makes nothing that is not there."""
+    existing = out_dir
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except OSError as error:
+        raise InputError(f"--out_dir {out_dir}: cannot be a folder: {error.strerror}") from None
+    if not existing.is_dir():
+        raise InputError(f"--out_dir {out_dir}: {existing} is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"--out_dir {out_dir}: cannot write to {existing}: {error.strerror}") from None
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Leaving by _exit keeps a library's failing atexit handler from changing the verdict.
+    os._exit(code)
