@@ -67,9 +67,9 @@ class ProcessGroupError(MimicKitError):
 def classify(error: Exception) -> Exception:
     """Memory failures under their own class, whichever library raised them; anything else as it is."""
     text = str(error).lower()
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "out of memory" in text:
-        if not isinstance(error, MimicKitError):
-            failure = OutOfMemoryError(f"{error or 'out of memory'}; use fewer environments (--num_envs)")
-            failure.__cause__ = error
-            return failure
-    return error
+    signs = ("out of memory", "failed to allocate")  # torch and the CUDA driver; Warp
+    if isinstance(error, MimicKitError) or not (isinstance(error, MemoryError) or any(sign in text for sign in signs)):
+        return error
+    failure = OutOfMemoryError(f"{error or 'out of memory'}; use fewer environments (--num_envs)")
+    failure.__cause__ = error
+    return failure

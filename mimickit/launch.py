@@ -17,6 +17,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mimickit.config.case import Case, format_case
+from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
 from mimickit.learning.agents import build_agent
@@ -31,6 +32,11 @@ from mimickit.learning.train_loop import train
 # Offsets that keep the processes' and the policy's random draws apart.
 RANK_SEED_STRIDE = 1009
 POLICY_SEED_OFFSET = 1
+# What each mode writes as its result, and so what it removes first; a test leaves the training beside it alone.
+RESULT_FILES = {
+    "train": ("model.pt", "log.txt", "train_summary.json"),
+    "test": ("test_metrics.json", "video.mp4", "contact_sheet.png", "frames.json"),
+}
 VERSIONED_PACKAGES = ("torch", "newton", "warp-lang", "mujoco", "mujoco-warp")
 
 
@@ -41,7 +47,9 @@ def launch(case: Case) -> bool:
     if case.run.mode == "test" and len(devices) > 1:
         raise InputError(f"--mode test runs on one device, not on {len(devices)}: {' '.join(case.run.devices)}")
     seed = case.run.rand_seed if case.run.rand_seed is not None else int.from_bytes(os.urandom(3), "little")
-    print(f"engine {case.engine.engine_name}, device {' '.join(map(str, devices))}, seed {seed}", flush=True)
+    backend = BACKENDS.get(case.engine.engine_name)
+    note = f" ({backend.first_run})" if backend and backend.first_run else ""
+    print(f"engine {case.engine.engine_name}, device {' '.join(map(str, devices))}, seed {seed}{note}", flush=True)
     if len(devices) == 1:
         return _run_process(case, Processes(0, 1, devices[0]), seed)
     return _run_processes(case, devices, seed)
@@ -155,7 +163,7 @@ def _run_process(case: Case, processes: Processes, seed: int) -> bool:
     if run.model_file is not None:
         load_model(agent, run.model_file)
     if processes.is_first:
-        make_output_folder(run.out_dir)
+        make_output_folder(run.out_dir, run.mode)
         (run.out_dir / "config.yaml").write_text(format_case(case) + "\n", encoding="utf-8")
     stages = {"train": _train, "test": _test}
     try:
@@ -164,11 +172,11 @@ def _run_process(case: Case, processes: Processes, seed: int) -> bool:
         env.close()
 
 
-def make_output_folder(out_dir: Path) -> None:
-    """Create the folder and remove what an earlier run left to be mistaken for this one's."""
+def make_output_folder(out_dir: Path, mode: str) -> None:
+    """Create the folder and remove what an earlier run of this mode left to be mistaken for this one's."""
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("error.json", "status.json", "train_summary.json", "test_metrics.json", "model.pt", "log.txt"):
+        for name in ("error.json", "status.json", *RESULT_FILES[mode]):
             (out_dir / name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"--out_dir {out_dir}: cannot be written: {error.strerror}") from None

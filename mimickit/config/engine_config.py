@@ -69,7 +69,7 @@ class NewtonEngineConfig(EngineConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class MujocoEngineConfig(EngineConfig):
-    """MuJoCo's C library; ``num_threads`` worlds are stepped at once, None means one thread for each core."""
+    """MuJoCo's C library; ``num_threads`` worlds are stepped at once, None means as many as torch uses."""
 
     solver_iterations: int = 100
     line_search_iterations: int = 50

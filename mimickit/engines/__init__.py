@@ -16,18 +16,22 @@ from mimickit.errors import InputError
 
 @dataclass(frozen=True)
 class Backend:
-    """Where a backend's class is, and what to install when its import fails."""
+    """Where a backend's class is, what to install when its import fails, and what to know of its first run."""
 
     module: str
     class_name: str
     install: str
+    first_run: str = ""
 
 
 BACKENDS = {
     "newton": Backend(
-        "mimickit.engines.newton_engine", "NewtonEngine", "pip install newton warp-lang mujoco mujoco-warp"
+        "mimickit.engines.newton_engine",
+        "NewtonEngine",
+        install="pip install newton warp-lang mujoco mujoco-warp",
+        first_run="the first run on a machine compiles Newton's kernels, which takes a minute or two",
     ),
-    "mujoco": Backend("mimickit.engines.mujoco_engine", "MujocoEngine", "pip install mujoco"),
+    "mujoco": Backend("mimickit.engines.mujoco_engine", "MujocoEngine", install="pip install mujoco"),
 }
 
 

@@ -112,6 +112,10 @@ class Engine(abc.ABC):
         Args:
             action: ``(N, D)``; what it means is ``config.control_mode``: target DoFs (``pos``, ``pd_explicit``), target
                 speeds (``vel``) or torques (``torque``), all within the joints' torque limits; ignored for ``none``.
+
+        Raises:
+            DivergenceError: a state is not finite. The MuJoCo backend looks after every step; the Newton one leaves it
+                to the training loop, since looking would stall a GPU.
         """
 
     @abc.abstractmethod

@@ -7,7 +7,6 @@ MJCF by MuJoCo's own compiler, and stepped in float64.
 import copy
 import platform
 import xml.etree.ElementTree as ET
-from os import cpu_count
 
 import mujoco
 import numpy as np
@@ -28,7 +27,7 @@ from mimickit.engines.mujoco_scene import (
     clamp_torque,
     passive_character,
 )
-from mimickit.errors import CapacityError, InputError
+from mimickit.errors import CapacityError, DivergenceError, InputError
 
 
 def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjModel:
@@ -69,6 +68,8 @@ def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjMod
     spec.compiler.discardvisual = True
     spec.option.timestep = 1.0 / config.sim_freq
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    # A world that blows up must be seen, not quietly put back into its first pose.
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     spec.option.iterations = config.solver_iterations
     spec.option.ls_iterations = config.line_search_iterations
     default = spec.default
@@ -145,7 +146,7 @@ class MujocoEngine(Engine):
         self.model = build_mujoco_model(config, scene)
         character = scene.char_model
         self._body_ids = [self.model.body(name).id for name in character.body_names]
-        threads = config.num_threads or cpu_count() or 1
+        threads = config.num_threads or torch.get_num_threads()
         # A pool of zero threads steps on the calling thread; with one core a pool would only add hand-overs.
         threads = min(threads, num_envs)
         self._pool = Rollout(nthread=threads if threads > 1 else 0)
@@ -223,13 +224,14 @@ class MujocoEngine(Engine):
         dof_pos: Tensor,
         dof_vel: Tensor,
     ) -> None:
-        qpos, qvel = self._codec.encode(root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel)
         rows = mask.nonzero().squeeze(-1)
+        values = (root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel)
+        qpos, qvel = self._codec.encode(*(value[rows] for value in values))
         self._qpos[rows] = self._default_qpos
         self._qvel[rows] = 0.0
-        self._qpos[rows, : self._char_coords] = qpos[rows].double()
-        self._qvel[rows, : self._char_velocities] = qvel[rows].double()
-        self._read_state()
+        self._qpos[rows, : self._char_coords] = qpos.double()
+        self._qvel[rows, : self._char_velocities] = qvel.double()
+        self._read_state(rows)
         self.ground_force[rows] = 0.0
 
     def step(self, action: Tensor) -> None:
@@ -258,27 +260,34 @@ class MujocoEngine(Engine):
             sensordata=self._sensors,
         )
         self._state[:] = self._states[:, -1]
+        finite = np.isfinite(self._state).all(axis=1)
+        if not finite.all():
+            first = int(np.flatnonzero(~finite)[0])
+            raise DivergenceError(
+                f"the physics of {int((~finite).sum())} of {self.num_envs} environments is not finite, the first is "
+                f"environment {first}: its state became NaN or infinite"
+            )
 
-    def _read_dofs(self) -> None:
-        qpos, qvel = self._qpos.float(), self._qvel.float()
-        self.dof_vel.copy_(self._codec.decode_dofs(qpos, qvel, self.dof_pos))
+    def _read_dofs(self, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Bring ``dof_pos`` and ``dof_vel`` up to date; returns the coordinates they came from, in float32."""
+        qpos, qvel = self._qpos[rows].float(), self._qvel[rows].float()
+        dof_pos = torch.empty(len(qpos), self.dof_pos.shape[1])
+        self.dof_vel[rows] = self._codec.decode_dofs(qpos, qvel, dof_pos)
+        self.dof_pos[rows] = dof_pos
+        return qpos, qvel
 
-    def _read_state(self) -> None:
-        qpos, qvel = self._qpos.float(), self._qvel.float()
+    def _read_state(self, rows: Tensor | slice = slice(None)) -> None:
+        qpos, qvel = self._read_dofs(rows)
         if self.scene.fixed_root_pose is None:
             pos, rot, vel, ang_vel = self._codec.decode_root(qpos, qvel)
-            self.root_pos.copy_(pos)
-            self.root_rot.copy_(rot)
-            self.root_vel.copy_(vel)
-            self.root_ang_vel.copy_(ang_vel)
-        self.dof_vel.copy_(self._codec.decode_dofs(qpos, qvel, self.dof_pos))
-        joint_rot = self._kinematics.dof_to_rot(self.dof_pos)
-        body_pos, body_rot = self._kinematics.forward(self.root_pos, self.root_rot, joint_rot)
-        self.body_pos.copy_(body_pos)
-        self.body_rot.copy_(body_rot)
+            self.root_pos[rows], self.root_rot[rows] = pos, rot
+            self.root_vel[rows], self.root_ang_vel[rows] = vel, ang_vel
+        joint_rot = self._kinematics.dof_to_rot(self.dof_pos[rows])
+        poses = self._kinematics.forward(self.root_pos[rows], self.root_rot[rows], joint_rot)
+        self.body_pos[rows], self.body_rot[rows] = poses
         for prop, coord in self._free_props:
-            self.prop_pos[:, prop] = qpos[:, coord : coord + 3]
-            self.prop_rot[:, prop] = qpos[:, coord + 3 : coord + 7][:, [1, 2, 3, 0]]
+            self.prop_pos[rows, prop] = qpos[:, coord : coord + 3]
+            self.prop_rot[rows, prop] = qpos[:, coord + 3 : coord + 7][:, [1, 2, 3, 0]]
 
     def check_capacity(self) -> None:
         """MuJoCo's C library grows its arena as needed; a full one is a warning in its data."""

@@ -19,6 +19,9 @@ from mimickit.envs.observations import char_observation, char_observation_size
 from mimickit.envs.terminations import Done, done_flags, has_fallen
 from mimickit.errors import InputError
 
+Rows = Tensor | slice
+ALL = slice(None)
+
 
 class CharEnv:
     """N environments with one character each.
@@ -70,6 +73,7 @@ class CharEnv:
         self.reward = torch.zeros(num_envs, device=device)
         self.done = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.obs = torch.zeros(num_envs, self.obs_size, device=device)
+        self.joint_rot = torch.zeros(num_envs, self.char_model.num_joints, 4, device=device)
 
     def _check_names(self) -> None:
         """Every body the config names exists, and init_pose has a number for every DoF."""
@@ -139,8 +143,13 @@ class CharEnv:
     def _reset(self, mask: Tensor) -> None:
         self.step_count = torch.where(mask, 0, self.step_count)
         self.begin_episodes(mask)
-        self._update_state()
-        self.obs = torch.where(mask.unsqueeze(-1), self.observe(), self.obs)
+        # What follows from the state is worked out anew for the reset environments; on a GPU for all of them, with the
+        # same result for the others, because choosing rows there would wait for the device.
+        rows = mask.nonzero().squeeze(-1) if self.device.type == "cpu" else ALL
+        self._update_state(rows)
+        obs = self.obs.clone()
+        obs[rows] = self.observe(rows)
+        self.obs = obs
 
     def begin_episodes(self, mask: Tensor) -> None:
         """Put the environments in ``mask`` into their initial state: here, the default pose at rest."""
@@ -150,24 +159,24 @@ class CharEnv:
             mask, pose[:, :3], quat_from_exp_map(pose[:, 3:6]), still, still, pose[:, 6:], torch.zeros_like(pose[:, 6:])
         )
 
-    def _update_state(self) -> None:
-        self.joint_rot = self.kinematics.dof_to_rot(self.engine.dof_pos)
-        self.update_reference()
+    def _update_state(self, rows: Rows = ALL) -> None:
+        self.joint_rot[rows] = self.kinematics.dof_to_rot(self.engine.dof_pos[rows])
+        self.update_reference(rows)
 
-    def update_reference(self) -> None:
-        """Bring what the observation and the reward compare with to the current time."""
+    def update_reference(self, rows: Rows = ALL) -> None:
+        """Bring what the observation and the reward compare with to the current time, for the environments ``rows``."""
 
-    def observe(self) -> Tensor:
-        """The current observation, ``(N, obs_size)``."""
+    def observe(self, rows: Rows = ALL) -> Tensor:
+        """The current observation of the environments ``rows``, ``(len(rows), obs_size)``."""
         engine = self.engine
         return char_observation(
-            engine.root_pos,
-            engine.root_rot,
-            engine.root_vel,
-            engine.root_ang_vel,
-            self.joint_rot,
-            engine.dof_vel,
-            engine.body_pos[:, self.key_body_ids],
+            engine.root_pos[rows],
+            engine.root_rot[rows],
+            engine.root_vel[rows],
+            engine.root_ang_vel[rows],
+            self.joint_rot[rows],
+            engine.dof_vel[rows],
+            engine.body_pos[rows][:, self.key_body_ids],
             self.config.global_obs,
             self.config.root_height_obs,
         )

@@ -1,14 +1,12 @@
 """Motion imitation: follow a reference clip (DeepMimic, Peng 2018)."""
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
 from mimickit.anim.motion_library import MotionFrame, MotionLibrary
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig
-from mimickit.envs.char_env import CharEnv
+from mimickit.envs.char_env import ALL, CharEnv, Rows
 from mimickit.envs.observations import phase_observation, target_observation, target_observation_size
 from mimickit.envs.rewards import TrackingState, imitation_reward, tracking_energies
 from mimickit.envs.terminations import has_fallen, has_strayed
@@ -48,9 +46,29 @@ class DeepMimicEnv(CharEnv):
         # The reference is sampled once a step: now, and at every target the policy sees.
         steps = (0, *config.tar_obs_steps) if config.enable_tar_obs else (0,)
         self._sample_offsets = torch.tensor(steps, device=device) * self.control_dt
+        self._allocate_reference(len(steps))
         self._errors = ErrorMeter(device)
         if config.log_tracking_error:
             self.diagnostics = ERROR_NAMES
+
+    def _allocate_reference(self, num_samples: int) -> None:
+        """Buffers ``(N, S, ...)`` of the sampled reference; ``reference`` and ``ref_body_*`` are views of the first."""
+        num_envs, model = self.num_envs, self.char_model
+
+        def buffer(*shape: int) -> Tensor:
+            return torch.zeros(num_envs, num_samples, *shape, device=self.device)
+
+        self._window = MotionFrame(
+            root_pos=buffer(3),
+            root_rot=buffer(4),
+            root_vel=buffer(3),
+            root_ang_vel=buffer(3),
+            joint_rot=buffer(model.num_joints, 4),
+            dof_vel=buffer(model.num_dofs),
+        )
+        self._window_body_pos, self._window_body_rot = buffer(model.num_bodies, 3), buffer(model.num_bodies, 4)
+        self.reference = MotionFrame(**{name: tensor[:, 0] for name, tensor in vars(self._window).items()})
+        self.ref_body_pos, self.ref_body_rot = self._window_body_pos[:, 0], self._window_body_rot[:, 0]
 
     def _joint_weights(self) -> Tensor:
         num_joints = self.char_model.num_joints
@@ -104,33 +122,33 @@ class DeepMimicEnv(CharEnv):
             frame.dof_vel,
         )
 
-    def update_reference(self) -> None:
-        times = self.motion_time.unsqueeze(-1) + self._sample_offsets
-        window = self.motions.sample(self.motion_ids.unsqueeze(-1).expand_as(times), times)
+    def update_reference(self, rows: Rows = ALL) -> None:
+        times = self.motion_time[rows].unsqueeze(-1) + self._sample_offsets
+        window = self.motions.sample(self.motion_ids[rows].unsqueeze(-1).expand_as(times), times)
         body_pos, body_rot = self.kinematics.forward(window.root_pos, window.root_rot, window.joint_rot)
-        self.reference = MotionFrame(*(getattr(window, f.name)[:, 0] for f in dataclasses.fields(window)))
-        self.ref_body_pos, self.ref_body_rot = body_pos[:, 0], body_rot[:, 0]
-        self._targets = window
-        self._target_body_pos = body_pos
+        for name, buffer in vars(self._window).items():
+            buffer[rows] = getattr(window, name)
+        self._window_body_pos[rows] = body_pos
+        self._window_body_rot[rows] = body_rot
 
-    def observe(self) -> Tensor:
+    def observe(self, rows: Rows = ALL) -> Tensor:
         config = self.config
-        parts = [super().observe()]
+        parts = [super().observe(rows)]
         if config.enable_phase_obs:
-            phase = self.motions.phase(self.motion_ids, self.motion_time)
+            phase = self.motions.phase(self.motion_ids[rows], self.motion_time[rows])
             parts.append(phase_observation(phase, config.num_phase_encoding))
         if config.enable_tar_obs:
-            parts.append(self._observe_targets())
+            parts.append(self._observe_targets(rows))
         return torch.cat(parts, dim=-1)
 
-    def _observe_targets(self) -> Tensor:
-        target = self._targets
+    def _observe_targets(self, rows: Rows) -> Tensor:
+        target = self._window
         return target_observation(
-            self.engine.root_pos,
-            target.root_pos[:, 1:],
-            target.root_rot[:, 1:],
-            target.joint_rot[:, 1:],
-            self._target_body_pos[:, 1:, self.key_body_ids],
+            self.engine.root_pos[rows],
+            target.root_pos[rows][:, 1:],
+            target.root_rot[rows][:, 1:],
+            target.joint_rot[rows][:, 1:],
+            self._window_body_pos[rows][:, 1:][:, :, self.key_body_ids],
             self.config.global_obs,
             self.config.root_height_obs,
         )

@@ -12,7 +12,7 @@ from mimickit.anim.char_model import Kinematics
 from mimickit.anim.rotations import quat_conjugate, quat_mul, quat_to_exp_map
 from mimickit.config.engine_config import IsaacLabEngineConfig, NewtonEngineConfig
 from mimickit.engines import Prop, Scene, build_engine
-from mimickit.errors import CapacityError, InputError
+from mimickit.errors import CapacityError, DivergenceError, InputError
 
 GRAVITY = 9.81
 HUMANOID = Path(__file__).parents[2] / "data/assets/humanoid/humanoid.xml"
@@ -283,3 +283,13 @@ def test_a_missing_package_is_named_with_what_to_install(humanoid, monkeypatch):
     config = NewtonEngineConfig(engine_name="newton", control_mode="pos", control_freq=30, sim_freq=240, env_spacing=5)
     with pytest.raises(InputError, match="needs the package 'newton': pip install newton"):
         build_engine(config, Scene(HUMANOID, humanoid), 1, CPU)
+
+
+def test_a_state_that_is_not_finite_names_its_environment(make_engine, humanoid, put, random_state):
+    engine = make_engine("mujoco", 4)
+    state = random_state(4, humanoid.num_dofs, seed=0)
+    state.dof_vel[2, 5] = float("nan")
+    put(engine, state)
+
+    with pytest.raises(DivergenceError, match="1 of 4 environments .* environment 2"):
+        engine.step(torch.zeros(4, humanoid.num_dofs))
