@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import logging
 import os
 import platform
 import signal
 import socket
 import sys
+import traceback
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -32,7 +34,7 @@ from mimickit.learning.train_loop import train
 # Offsets that keep the processes' and the policy's random draws apart.
 RANK_SEED_STRIDE = 1009
 POLICY_SEED_OFFSET = 1
-# What each mode writes as its result, and so what it removes first; a test leaves the training beside it alone.
+# What each mode writes as its result, and so what it sets aside first; a test leaves the training beside it alone.
 RESULT_FILES = {
     "train": ("model.pt", "log.txt", "train_summary.json"),
     "test": ("test_metrics.json", "video.mp4", "contact_sheet.png", "frames.json"),
@@ -40,8 +42,8 @@ RESULT_FILES = {
 VERSIONED_PACKAGES = ("torch", "newton", "warp-lang", "mujoco", "mujoco-warp")
 
 
-def launch(case: Case) -> bool:
-    """Run the case; True when it was asked to stop before its end."""
+def launch(case: Case) -> int:
+    """Run the case; the signal that ended it early, or 0."""
     devices = [check_device(name) for name in case.run.devices]
     check_logger(case.run.logger)
     if case.run.mode == "test" and len(devices) > 1:
@@ -70,32 +72,35 @@ def check_device(name: str) -> torch.device:
 
 @dataclass(frozen=True)
 class _Failure:
-    """An exception on its way from a training process to the first one."""
+    """An exception on its way from a training process to the one that started it; without a kind it was unforeseen."""
 
     rank: int
-    kind: type[MimicKitError]
+    kind: type[MimicKitError] | None
     message: str
 
 
-def _run_processes(case: Case, devices: list[torch.device], seed: int) -> bool:
+def _run_processes(case: Case, devices: list[torch.device], seed: int) -> int:
     """One process per device; the first failure ends them all and is raised here."""
     port = case.run.master_port or free_port()
+    # PyTorch would warn on stderr of the processes it ends after a failure; the failure itself is told below.
+    logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     failures: Any = mp.get_context("spawn").SimpleQueue()
     context = mp.start_processes(
         _process_main, args=(case, devices, seed, port, failures), nprocs=len(devices), join=False, start_method="spawn"
     )
     assert context is not None
-    asked_to_stop = False
+    asked: list[int] = []
 
     def forward(signum: int, frame: object) -> None:
-        """Let every process end after its iteration; they agree on it between themselves."""
-        nonlocal asked_to_stop
-        asked_to_stop = True
+        """Let every process end after its iteration, which they agree on; a second Ctrl-C ends them at once."""
+        if asked and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(signum)
         for pid in context.pids():
             with contextlib.suppress(ProcessLookupError):  # it has ended already
                 os.kill(pid, signal.SIGTERM)
 
-    previous = signal.signal(signal.SIGTERM, forward)
+    previous = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         while not context.join():
             pass
@@ -113,11 +118,17 @@ def _run_processes(case: Case, devices: list[torch.device], seed: int) -> bool:
             f"training process {error.error_index} ({devices[error.error_index]}): {error}"
         ) from None
     finally:
-        signal.signal(signal.SIGTERM, previous)
-    return asked_to_stop
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        for process in context.processes:
+            if process.is_alive():
+                process.kill()
+    return asked[0] if asked else 0
 
 
-def _as_error(failure: _Failure) -> MimicKitError:
+def _as_error(failure: _Failure) -> Exception:
+    if failure.kind is None:
+        return RuntimeError(f"training process {failure.rank} failed:\n{failure.message}")
     return failure.kind(f"{failure.message} (process {failure.rank})")
 
 
@@ -135,9 +146,13 @@ def _process_main(rank: int, case: Case, devices: list[torch.device], seed: int,
         failure = classify(error)
         if isinstance(failure, MimicKitError):
             failures.put(_Failure(rank, type(failure), str(failure)))
+        else:
+            failures.put(_Failure(rank, None, traceback.format_exc()))
         raise
-    finally:
-        dist.destroy_process_group()
+    # Only now: leaving the group waits for the others, and after a failure they may never come. Together: the first
+    # process keeps the store that the others talk to.
+    dist.barrier()
+    dist.destroy_process_group()
 
 
 def free_port() -> int:
@@ -147,7 +162,7 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _run_process(case: Case, processes: Processes, seed: int) -> bool:
+def _run_process(case: Case, processes: Processes, seed: int) -> int:
     """Build the environment and the agent on this process's device, then train or test."""
     run = case.run
     if case.agent is None:
@@ -156,15 +171,13 @@ def _run_process(case: Case, processes: Processes, seed: int) -> bool:
         )
     torch.manual_seed(seed)
     if processes.device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+        torch.cuda.set_device(processes.device)
+        torch.set_float32_matmul_precision("high")  # TF32 in the networks
     rank_seed = seed + RANK_SEED_STRIDE * processes.rank
     env = build_env(case.env, case.engine, run.num_envs, processes.device, rank_seed, processes.rank, processes.size)
     agent = build_agent(case.agent, env, processes, rank_seed + POLICY_SEED_OFFSET)
     if run.model_file is not None:
         load_model(agent, run.model_file)
-    if processes.is_first:
-        make_output_folder(run.out_dir, run.mode)
-        (run.out_dir / "config.yaml").write_text(format_case(case) + "\n", encoding="utf-8")
     stages = {"train": _train, "test": _test}
     try:
         return stages[run.mode](case, agent, seed)
@@ -172,18 +185,28 @@ def _run_process(case: Case, processes: Processes, seed: int) -> bool:
         env.close()
 
 
-def make_output_folder(out_dir: Path, mode: str) -> None:
-    """Create the folder and remove what an earlier run of this mode left to be mistaken for this one's."""
+def make_output_folder(case: Case) -> None:
+    """Create the folder, set an earlier run's results aside as ``NAME.previous``, and write the configuration.
+
+    Called when everything the run was given has proved good, so bad input leaves the folder as it was.
+    """
+    out_dir = case.run.out_dir
     try:
         out_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("error.json", "status.json", *RESULT_FILES[mode]):
+        for name in ("error.json", "status.json"):
             (out_dir / name).unlink(missing_ok=True)
+        for name in RESULT_FILES[case.run.mode]:
+            if (out_dir / name).exists():
+                os.replace(out_dir / name, out_dir / f"{name}.previous")
+        (out_dir / "config.yaml").write_text(format_case(case) + "\n", encoding="utf-8")
     except OSError as error:
         raise InputError(f"--out_dir {out_dir}: cannot be written: {error.strerror}") from None
 
 
-def _train(case: Case, agent: PPOAgent, seed: int) -> bool:
+def _train(case: Case, agent: PPOAgent, seed: int) -> int:
     run, first = case.run, agent.processes.is_first
+    if first:
+        make_output_folder(case)
     out_dir = run.out_dir if first else None
     logger = Logger(run.logger, run.out_dir) if first else None
     progress = Progress("train", out_dir, run.max_samples) if first else None
@@ -223,16 +246,17 @@ def _train(case: Case, agent: PPOAgent, seed: int) -> bool:
     return result.interrupted
 
 
-def _test(case: Case, agent: PPOAgent, seed: int) -> bool:
+def _test(case: Case, agent: PPOAgent, seed: int) -> int:
     run = case.run
     episodes = run.test_episodes if run.test_episodes is not None else agent.config.test_episodes
-    progress = Progress("test", run.out_dir, None)
     view = None
     if run.video or run.visualize:
         # Drawing needs packages and drivers that a run without pictures does not.
         from mimickit.render.session import open_view
 
         view = open_view(case, agent.env)
+    make_output_folder(case)
+    progress = Progress("test", run.out_dir, None)
     try:
         result = run_test(
             agent,
@@ -258,7 +282,7 @@ def _test(case: Case, agent: PPOAgent, seed: int) -> bool:
         },
     )
     _print_result(result)
-    return False
+    return 0
 
 
 def _metrics(result: TestResult) -> dict[str, Any]:
@@ -288,6 +312,7 @@ def _provenance(case: Case, env: CharEnv, seed: int) -> dict[str, Any]:
         "devices": list(case.run.devices),
         "device": str(device),
         "device_name": env.engine.device_name,
+        "matmul_precision": torch.get_float32_matmul_precision(),
         "versions": {"python": platform.python_version(), **_versions()},
         "command": sys.argv,
     }
@@ -309,5 +334,5 @@ def _versions() -> dict[str, str]:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     os.replace(temporary, path)

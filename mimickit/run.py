@@ -21,8 +21,6 @@ from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E4
 from mimickit.config.case import format_case, load_case  # noqa: E402
 from mimickit.errors import InputError, MimicKitError, classify  # noqa: E402
 
-TERMINATED = 143  # 128 + SIGTERM
-
 
 def main(argv: list[str]) -> int:
     run: RunConfig | None = None
@@ -36,7 +34,8 @@ def main(argv: list[str]) -> int:
         # torch and the engines take seconds to import: not before the arguments are known to be good.
         from mimickit.launch import launch
 
-        return TERMINATED if launch(case) else 0
+        ended_by = launch(case)
+        return 128 + ended_by if ended_by else 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -52,7 +51,7 @@ def report_failure(error: Exception, run: RunConfig | None) -> int:
         print(f"error ({kind}): {error}", file=sys.stderr)
     else:
         traceback.print_exception(error)
-    if run is not None and run.out_dir.is_dir() and not isinstance(error, InputError):
+    if run is not None and not isinstance(error, InputError) and run.out_dir.is_dir():
         record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
         (run.out_dir / "error.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return exit_code

@@ -109,7 +109,6 @@ class MotionLibrary:
         counts = torch.tensor([len(frame) for frame in frames])
         self._num_frames = counts.to(device)
         self._start = (torch.cumsum(counts, 0) - counts).to(device)
-        self._fps = torch.tensor([clip.fps for clip in clips], dtype=torch.float32, device=device)
         self.lengths = torch.tensor([clip.length for clip in clips], dtype=torch.float32, device=device)
         self.wraps = torch.tensor([clip.loop_mode is LoopMode.WRAP for clip in clips], device=device)
         self._weights = torch.tensor(weights, dtype=torch.float32, device=device)

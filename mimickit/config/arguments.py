@@ -89,6 +89,17 @@ class RunConfig:
             ("max_samples", self.max_samples is None or self.max_samples >= 1, "at least 1"),
             ("test_episodes", self.test_episodes is None or self.test_episodes >= 1, "at least 1"),
             ("rand_seed", self.rand_seed is None or 0 <= self.rand_seed < 2**32, "between 0 and 4294967295"),
+            ("video", not self.video or self.mode == "test", "false while training: film a test (--mode test)"),
+            (
+                "visualize",
+                not self.visualize or self.mode == "test",
+                "false while training: watch a test (--mode test)",
+            ),
+            (
+                "visualize",
+                not (self.visualize and self.video),
+                "false with --video true: one test is filmed or watched",
+            ),
             ("master_port", self.master_port is None or 1 <= self.master_port <= 65535, "between 1 and 65535"),
         )
 

@@ -15,7 +15,8 @@ class EngineConfig:
     control_mode: what an action is: ``pos`` target angle in rad, ``vel`` target speed in rad/s, ``torque`` in N m,
         ``pd_explicit`` target angle through a PD torque computed outside the solver, ``none`` nothing.
     control_freq, sim_freq: control steps and physics steps per second; the second is a multiple of the first.
-    env_spacing: distance between neighbouring environments in a drawing, m.
+    env_spacing: distance between neighbouring environments, m; accepted for published files. Here environments never
+        share a space: each is a world of its own, and one of them is drawn.
     ground_contact_height: height below which the Isaac Gym backend counts a contact as ground contact, m; the other
         backends tell ground contacts apart by the geometry in contact and leave it unused.
     """

@@ -14,7 +14,7 @@ CameraMode = Literal["track", "still"]
 class CharEnvConfig:
     """A character on the ground.
 
-    char_file: the character's MJCF or URDF, relative to the current directory.
+    char_file: the character's MJCF, relative to the current directory.
     camera_mode: ``track`` follows the character, ``still`` stays.
     episode_length: s.
     global_obs: observe root rotation, velocities and key positions in the world's frame instead of the heading's.

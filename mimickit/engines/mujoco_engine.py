@@ -24,10 +24,13 @@ from mimickit.engines.mujoco_scene import (
     StateLayout,
     actuator_gains,
     body_masses,
+    check_scene,
     clamp_torque,
     passive_character,
 )
 from mimickit.errors import CapacityError, DivergenceError, InputError
+
+_FULL_WARNINGS = (int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL))
 
 
 def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjModel:
@@ -87,9 +90,11 @@ def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjMod
     for body in model.body_names:
         _add_ground_force_sensor(spec, body)
     try:
-        return spec.compile()
+        compiled = spec.compile()
     except ValueError as error:
         raise InputError(f"{scene.char_file}: MuJoCo cannot compile it: {error}") from None
+    check_scene(compiled, scene)
+    return compiled
 
 
 def _make_ball_joint(body: ET.Element, name: str) -> None:
@@ -175,6 +180,7 @@ class MujocoEngine(Engine):
 
         self._stiffness, self._damping = per_dof("stiffness"), per_dof("damping")
         self._torque_limit = per_dof("torque_limit")
+        self._overflow = ""  # where memory first ran out since the last check
         self._allocate(num_envs, character.num_dofs, character.num_bodies)
         self._place_props()
 
@@ -259,14 +265,27 @@ class MujocoEngine(Engine):
             state=self._states,
             sensordata=self._sensors,
         )
+        end_time = self._state[:, 0] + self._steps_per_call * self.sim_dt
         self._state[:] = self._states[:, -1]
-        finite = np.isfinite(self._state).all(axis=1)
+        self._require_whole_steps(end_time)
+
+    def _require_whole_steps(self, end_time: np.ndarray) -> None:
+        """MuJoCo stops stepping a world at its first warning and repeats its state, so its clock falls behind.
+
+        The warnings themselves are cleared at the start of every world, so the clock is the trace that remains; only
+        one in a world's very last step is still in the data it was stepped with.
+        """
+        finite = (np.abs(self._state) < mujoco.mjMAXVAL).all(axis=1)  # NaN compares false
         if not finite.all():
             first = int(np.flatnonzero(~finite)[0])
             raise DivergenceError(
                 f"the physics of {int((~finite).sum())} of {self.num_envs} environments is not finite, the first is "
-                f"environment {first}: its state became NaN or infinite"
+                f"environment {first}: its state became NaN, infinite or huge"
             )
+        behind = np.flatnonzero(self._state[:, 0] < end_time - 0.5 * self.sim_dt)
+        if len(behind) or any(data.warning[kind].number for data in self._datas for kind in _FULL_WARNINGS):
+            where = f"in environment {int(behind[0])}" if len(behind) else "in the last step of a thread"
+            self._overflow = self._overflow or where
 
     def _read_dofs(self, rows: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Bring ``dof_pos`` and ``dof_vel`` up to date; returns the coordinates they came from, in float32."""
@@ -287,16 +306,15 @@ class MujocoEngine(Engine):
         self.body_pos[rows], self.body_rot[rows] = poses
         for prop, coord in self._free_props:
             self.prop_pos[rows, prop] = qpos[:, coord : coord + 3]
-            self.prop_rot[rows, prop] = qpos[:, coord + 3 : coord + 7][:, [1, 2, 3, 0]]
+            self.prop_rot[rows, prop] = self._codec.xyzw(qpos[:, coord + 3 : coord + 7])
 
     def check_capacity(self) -> None:
-        """MuJoCo's C library grows its arena as needed; a full one is a warning in its data."""
-        full = mujoco.mjtWarning.mjWARN_CONTACTFULL, mujoco.mjtWarning.mjWARN_CNSTRFULL
-        for data in self._datas:
-            if any(data.warning[int(kind)].number for kind in full):
-                raise CapacityError(
-                    "MuJoCo's arena is full, so contacts were dropped: enlarge <size memory> in the MJCF"
-                )
+        where, self._overflow = self._overflow, ""
+        if where:
+            raise CapacityError(
+                f"MuJoCo's memory ran out {where}, so contacts were dropped: enlarge <size memory> in "
+                f"{self.scene.char_file}"
+            )
 
     def close(self) -> None:
         self._pool.close()

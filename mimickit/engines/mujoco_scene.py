@@ -7,6 +7,7 @@ the joint's torque limit. A spherical joint is a MuJoCo ball joint; its three ac
 
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from pathlib import Path
 
 import mujoco
 import numpy as np
@@ -17,6 +18,7 @@ from mimickit.anim.char_model import CharModel, JointKind
 from mimickit.anim.mjcf import read_mjcf_xml
 from mimickit.anim.rotations import quat_conjugate, quat_from_exp_map, quat_rotate, quat_to_exp_map
 from mimickit.engines.engine import Scene
+from mimickit.errors import InputError
 
 GROUND_NAME = "ground"
 
@@ -62,6 +64,8 @@ def passive_character(scene: Scene) -> ET.Element:
     The springs (``stiffness``, ``damping``) are the PD gains; left in place they would act a second time.
     """
     path = scene.char_file
+    if path.suffix.lower() == ".urdf":
+        raise InputError(f"{path}: the engines simulate MJCF characters; URDF is read for its kinematics alone")
     root = read_mjcf_xml(path)
     for tag in ("actuator", "sensor", "keyframe", "option"):
         for element in root.findall(tag):
@@ -94,6 +98,15 @@ def passive_character(scene: Scene) -> ET.Element:
     if "meshdir" not in compiler.attrib and "assetdir" not in compiler.attrib:
         compiler.set("meshdir", str(folder))
     return root
+
+
+def mesh_folders(path: Path) -> list[Path]:
+    """Where an MJCF's meshes may lie: the folder its compiler names, or its own."""
+    settings = {
+        key: value for element in read_mjcf_xml(path).findall("compiler") for key, value in element.attrib.items()
+    }
+    folder = path.resolve().parent
+    return [folder / settings.get("meshdir", settings.get("assetdir", "")), folder]
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,26 @@ class StateLayout:
         )
 
 
+def check_scene(model: mujoco.MjModel, scene: Scene) -> None:
+    """InputError unless the compiled model holds the character, its props and the ground, and nothing else."""
+    planes = int((model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE).sum())
+    if planes != 1:
+        raise InputError(
+            f"{scene.char_file}: holds {planes - 1} planes of its own; the engine adds the ground, remove them"
+        )
+    bodies = 1 + scene.char_model.num_bodies + len(scene.props)
+    if model.nbody != bodies:
+        raise InputError(
+            f"{scene.char_file}: the scene has {model.nbody - 1} bodies, expected the character's "
+            f"{scene.char_model.num_bodies} and {len(scene.props)} props; a character is one tree under "
+            "<worldbody>, a prop one body"
+        )
+    layout = StateLayout.of(scene.char_model, scene.fixed_root_pose is not None)
+    coords = layout.num_coords + 7 * sum(not prop.fixed for prop in scene.props)
+    if model.nq != coords:
+        raise InputError(f"{scene.char_file}: the scene has {model.nq} coordinates, expected {coords} from its joints")
+
+
 class StateCodec:
     """Converts between this framework's state tensors and ``qpos``/``qvel`` of shape ``(N, ...)`` on one device."""
 
@@ -145,6 +178,8 @@ class StateCodec:
         def index(values: tuple) -> Tensor:
             return torch.tensor(values, dtype=torch.long, device=device)
 
+        # Index tensors made once: a Python list as index would be copied to the device, and waited for, at every use.
+        self._xyzw, self._wxyz = index((1, 2, 3, 0)), index((3, 0, 1, 2))
         self._ball_coords, self._ball_dofs = index(layout.ball_coords), index(layout.ball_dofs)
         self._hinge_coords, self._hinge_dofs = index(layout.hinge_coords), index(layout.hinge_dofs)
         self._velocity_start = 0 if layout.fixed_root else 6
@@ -162,27 +197,30 @@ class StateCodec:
         qpos = torch.empty(len(dof_pos), self.layout.num_coords, device=dof_pos.device, dtype=dof_pos.dtype)
         if not self.layout.fixed_root:
             qpos[:, :3] = root_pos
-            qpos[:, 3:7] = root_rot[:, [3, 0, 1, 2]]
+            qpos[:, 3:7] = root_rot[:, self._wxyz]
             local_ang_vel = quat_rotate(quat_conjugate(root_rot), root_ang_vel)
             qvel = torch.cat((root_vel, local_ang_vel, dof_vel), dim=-1)
         else:
             qvel = dof_vel.clone()
         if len(self.layout.ball_coords):
-            qpos[:, self._ball_coords] = quat_from_exp_map(dof_pos[:, self._ball_dofs])[..., [3, 0, 1, 2]]
+            qpos[:, self._ball_coords] = quat_from_exp_map(dof_pos[:, self._ball_dofs])[..., self._wxyz]
         if len(self.layout.hinge_coords):
             qpos[:, self._hinge_coords] = dof_pos[:, self._hinge_dofs]
         return qpos, qvel
 
+    def xyzw(self, quat: Tensor) -> Tensor:
+        """MuJoCo's quaternions ``(..., 4)`` wxyz in this framework's order."""
+        return quat[..., self._xyzw]
+
     def decode_root(self, qpos: Tensor, qvel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Root position, rotation (xyzw), world linear and world angular velocity of a free root."""
-        root_rot = qpos[:, [4, 5, 6, 3]]
+        root_rot = self.xyzw(qpos[:, 3:7])
         return qpos[:, :3], root_rot, qvel[:, :3], quat_rotate(root_rot, qvel[:, 3:6])
 
     def decode_dofs(self, qpos: Tensor, qvel: Tensor, dof_pos: Tensor) -> Tensor:
         """Write DoF positions into ``dof_pos`` and return DoF velocities (a view of ``qvel``)."""
         if len(self.layout.ball_coords):
-            ball = qpos[:, self._ball_coords][..., [1, 2, 3, 0]]
-            dof_pos[:, self._ball_dofs] = quat_to_exp_map(ball)
+            dof_pos[:, self._ball_dofs] = quat_to_exp_map(self.xyzw(qpos[:, self._ball_coords]))
         if len(self.layout.hinge_coords):
             dof_pos[:, self._hinge_dofs] = qpos[:, self._hinge_coords]
         return qvel[:, self._velocity_start : self._velocity_start + dof_pos.shape[1]]

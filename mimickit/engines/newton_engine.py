@@ -6,6 +6,8 @@ Stepping works on MuJoCo Warp's arrays directly, so nothing is copied into Newto
 
 import os
 import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
 
 import mujoco
 import mujoco_warp
@@ -14,6 +16,7 @@ import torch
 import warp as wp
 from torch import Tensor
 
+from mimickit.anim.mjcf import read_mjcf_xml
 from mimickit.config.engine_config import NewtonEngineConfig
 from mimickit.engines.engine import Engine, Scene, require_control_mode
 from mimickit.engines.mujoco_scene import (
@@ -23,18 +26,23 @@ from mimickit.engines.mujoco_scene import (
     StateLayout,
     actuator_gains,
     body_masses,
+    check_scene,
+    mesh_folders,
     passive_character,
 )
 from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
 from mimickit.errors import CapacityError, InputError
 
-_CAPACITY_FLAGS = {
+# Which setting makes more room; an overflow of anything else is named as MuJoCo Warp names it.
+_CAPACITY_SETTINGS = {
     "NEFC": "constraints_per_env",
     "NJMAX_NNZ": "constraints_per_env",
     "BROADPHASE": "contacts_per_env",
     "NARROWPHASE": "contacts_per_env",
     "CCD": "contacts_per_env",
 }
+# Solver limits reached cost accuracy, not contacts: they are settings of the engine, not a lack of room.
+_NOT_CAPACITY = ("NONE", "ITERATIONS", "LS_ITERATIONS", "ALL")
 # Most contact points that one geometry of a kind makes with a plane.
 _PLANE_CONTACTS = {
     int(mujoco.mjtGeom.mjGEOM_SPHERE): 1,
@@ -52,12 +60,12 @@ def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjMod
     builder = newton.ModelBuilder()
     builder.rigid_gap = 0.0  # contacts are wanted where surfaces touch, not 10 cm apart
     newton.solvers.SolverMuJoCo.register_custom_attributes(builder)
-    xml = ET.tostring(passive_character(scene), encoding="unicode")
-    builder.add_mjcf(
-        xml,
+    _import_mjcf(
+        builder,
+        scene.char_file,
+        ET.tostring(passive_character(scene), encoding="unicode"),
         convert_3d_hinge_to_ball_joints=True,
         enable_self_collisions=scene.self_collision,
-        parse_visuals=False,
         parse_sites=False,
     )
     names = tuple(label.rsplit("/", 1)[-1] for label in builder.body_label)
@@ -65,9 +73,8 @@ def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjMod
         raise InputError(f"{scene.char_file}: Newton reads the bodies {names}, expected {scene.char_model.body_names}")
     _set_drives(builder, scene)
     for prop in scene.props:
-        builder.add_mjcf(
-            str(prop.file), xform=wp.transform(prop.pos, prop.rot), floating=not prop.fixed, parse_visuals=False
-        )
+        place = wp.transform(prop.pos, prop.rot)
+        _import_mjcf(builder, prop.file, str(prop.file), xform=place, floating=not prop.fixed)
     ground = newton.ModelBuilder.ShapeConfig(mu=scene.ground_friction, restitution=0.0, gap=0.0)
     builder.add_ground_plane(cfg=ground, label=GROUND_NAME)
     # The import happens once, on the host; only MuJoCo Warp's arrays live on the device.
@@ -80,9 +87,26 @@ def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjMod
         cone="pyramidal",
     )
     model = solver.mj_model
+    check_scene(model, scene)
     model.opt.timestep = 1.0 / config.sim_freq
     _set_control_law(model, scene, config.control_mode)
     return model
+
+
+def _import_mjcf(builder: newton.ModelBuilder, file: Path, source: str, **options: Any) -> None:
+    """Newton's import of collision geometry; what it cannot read is an error, and so is what it leaves out."""
+    missing = [
+        mesh.get("file", "")
+        for mesh in read_mjcf_xml(file).iter("mesh")
+        if mesh.get("file")
+        and not any(folder.joinpath(mesh.get("file", "")).is_file() for folder in mesh_folders(file))
+    ]
+    if missing:
+        raise InputError(f"{file}: names meshes that do not exist: {', '.join(missing[:3])}")
+    try:
+        builder.add_mjcf(source, parse_visuals=False, **options)
+    except (ValueError, OSError, KeyError) as error:
+        raise InputError(f"{file}: Newton cannot read it: {error}") from error
 
 
 def _set_drives(builder: newton.ModelBuilder, scene: Scene) -> None:
@@ -134,6 +158,7 @@ class NewtonEngine(Engine):
         wp.config.log_level = wp.LOG_WARNING
         wp.init()
         self._wp_device = wp.device_from_torch(device)
+        wp.set_device(self._wp_device)
         self.mj_model = build_newton_model(config, scene)
         character = scene.char_model
         contacts, rows = buffer_sizes(self.mj_model)
@@ -147,10 +172,7 @@ class NewtonEngine(Engine):
             )
         # Bodies in the model: the world, the character in depth-first order, then props.
         self._body_ids = list(range(1, 1 + character.num_bodies))
-        ground = [g for g in range(self.mj_model.ngeom) if self.mj_model.geom_type[g] == mujoco.mjtGeom.mjGEOM_PLANE]
-        if len(ground) != 1:
-            raise InputError(f"{scene.char_file}: the scene has {len(ground)} planes, expected the ground alone")
-        self._ground_geom = ground[0]
+        self._ground_geom = int((self.mj_model.geom_type == mujoco.mjtGeom.mjGEOM_PLANE).argmax())
         self._codec = StateCodec(StateLayout.of(character, scene.fixed_root_pose is not None), device)
         data = self._data
         self._qpos, self._qvel = wp.to_torch(data.qpos), wp.to_torch(data.qvel)
@@ -312,22 +334,28 @@ class NewtonEngine(Engine):
             self.root_ang_vel.copy_(ang_vel)
         self.dof_vel.copy_(self._codec.decode_dofs(self._qpos, self._qvel, self.dof_pos))
         bodies = 1 + self.scene.char_model.num_bodies
-        self.body_rot.copy_(self._xquat[:, 1:bodies][..., [1, 2, 3, 0]])
+        self.body_rot.copy_(self._codec.xyzw(self._xquat[:, 1:bodies]))
         if self.scene.fixed_root_pose is not None:
             self.root_rot.copy_(self.body_rot[:, 0])
         if self.scene.props:
-            self.prop_rot.copy_(self._xquat[:, bodies:][..., [1, 2, 3, 0]])
+            self.prop_rot.copy_(self._codec.xyzw(self._xquat[:, bodies:]))
 
     def check_capacity(self) -> None:
         flags = 0
         for value in torch.unique(self._overflow).tolist():
             flags |= value
+        if not flags:
+            return
+        world = int(self._overflow.nonzero()[0])
         self._overflow.zero_()
-        full = {key for name, key in _CAPACITY_FLAGS.items() if flags & int(mujoco_warp.OverflowType[name])}
+        names = [name for name, bit in mujoco_warp.OverflowType.__members__.items() if flags & bit]
+        full = [name for name in names if name not in _NOT_CAPACITY]
         if full:
             sizes = {"contacts_per_env": self.contacts_per_env, "constraints_per_env": self.constraints_per_env}
+            settings = sorted({_CAPACITY_SETTINGS[name] for name in full if name in _CAPACITY_SETTINGS})
+            enlarge = " and ".join(f"{key} (now {sizes[key]})" for key in settings)
             raise CapacityError(
-                f"the physics ran out of room at {self.num_envs} environments: enlarge "
-                + " and ".join(f"{key} (now {sizes[key]})" for key in sorted(full))
-                + " in the engine config, or use fewer environments"
+                f"the physics ran out of room ({', '.join(full)}; first in environment {world} of {self.num_envs}): "
+                + (f"enlarge {enlarge} in the engine config, or " if enlarge else "")
+                + "use fewer environments"
             )

@@ -30,6 +30,8 @@ class CharEnv:
         num_envs, obs_size, action_size: N, and the lengths of an observation and an action.
         action_low, action_high: ``(action_size,)`` bounds of an action.
         obs: ``(N, obs_size)`` current observation; reward ``(N,)``; done ``(N,)`` Done values of the last step.
+        ever_not_finite: ``(N,)`` environments whose observation or reward was once NaN or infinite. Kept over resets,
+            so that a look now and then finds what a reset would have hidden.
         diagnostics: names of what :meth:`diagnostic_totals` sums; empty by default.
         has_reference: a reference character can be drawn, see :meth:`reference_bodies`.
     """
@@ -62,16 +64,15 @@ class CharEnv:
         low, high = action_bounds(self.char_model, engine_config.control_mode, config.zero_center_action)
         self.action_low = torch.tensor(low, device=device)
         self.action_high = torch.tensor(high, device=device)
-        self.key_body_ids = torch.tensor(
-            [self.char_model.body_index(name) for name in config.key_bodies], device=device
-        )
-        watched = [i for i, name in enumerate(self.char_model.body_names) if name not in config.contact_bodies]
-        self.watched_body_ids = torch.tensor(watched, device=device)
+        names = self.char_model.body_names
+        self.key_body_ids = self._indices([names.index(name) for name in config.key_bodies])
+        self.watched_body_ids = self._indices([i for i, name in enumerate(names) if name not in config.contact_bodies])
         self._init_pose = torch.tensor(config.init_pose, device=device)
 
         self.step_count = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.reward = torch.zeros(num_envs, device=device)
         self.done = torch.zeros(num_envs, dtype=torch.long, device=device)
+        self.ever_not_finite = torch.zeros(num_envs, dtype=torch.bool, device=device)
         self.obs = torch.zeros(num_envs, self.obs_size, device=device)
         self.joint_rot = torch.zeros(num_envs, self.char_model.num_joints, 4, device=device)
 
@@ -90,6 +91,9 @@ class CharEnv:
                 f"init_pose has {len(self.config.init_pose)} numbers, but {self.config.char_file} needs {expected} "
                 f"(root position 3, root rotation 3, {self.char_model.num_dofs} DoFs)"
             )
+
+    def _indices(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.long, device=self.device)  # also for an empty list
 
     def make_scene(self) -> Scene:
         """What the engine simulates."""
@@ -130,6 +134,7 @@ class CharEnv:
         self.obs = self.observe()
         self.reward = self.compute_reward()
         self.done = self.compute_done()
+        self.ever_not_finite |= ~(torch.isfinite(self.obs).all(dim=-1) & torch.isfinite(self.reward))
         return self.obs
 
     def reset_done(self) -> Tensor:

@@ -25,14 +25,6 @@ class TrackingState:
     key_pos: Tensor
 
 
-@dataclass(frozen=True)
-class RewardTerms:
-    """Weight and scale of each term, in the order pose, velocity, root pose, root velocity, key positions."""
-
-    weights: tuple[float, float, float, float, float]
-    scales: tuple[float, float, float, float, float]
-
-
 def tracking_energies(
     char: TrackingState, ref: TrackingState, joint_w: Tensor, dof_w: Tensor, track_root: bool
 ) -> Tensor:

@@ -9,7 +9,7 @@ import os
 import pickle
 import sys
 import tempfile
-import zipfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,19 @@ def load_state(path: Path | str) -> dict[str, Tensor]:
     """
     path = Path(path)
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickle protocols: what does not load is refused below
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise InputError(f"{path}: no such model file") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except pickle.UnpicklingError:
         raise InputError(
-            f"{path}: not readable as a model file: {str(error).splitlines()[0] if str(error) else error!r}"
+            f"{path}: not readable as a model file: it is damaged, or names code, which is not run; "
+            "a model file is a flat dict of tensors by name"
         ) from None
+    except Exception as error:  # a damaged file can make torch.load raise anything
+        first_line = (str(error) or repr(error)).splitlines()[0]
+        raise InputError(f"{path}: not readable as a model file: {type(error).__name__}: {first_line}") from None
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: holds no flat state_dict (a dict of tensors by name)")
     return state

@@ -109,7 +109,7 @@ def format_number(value: float) -> str:
 
 def read_log(path: Path | str) -> dict[str, list[float]]:
     """Columns of a text log by name; rows may end with ``\\r`` as in published logs."""
-    lines = Path(path).read_text(encoding="utf-8").replace("\r", "\n").split("\n")
+    lines = Path(path).read_text(encoding="utf-8").splitlines()
     rows = [line.split() for line in lines if line.strip()]
     if not rows:
         raise InputError(f"{path}: the log is empty")

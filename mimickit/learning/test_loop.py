@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from mimickit.envs.terminations import Done
+from mimickit.errors import DivergenceError
 from mimickit.learning.ppo import PPOAgent
 from mimickit.learning.return_tracker import EpisodeStatistics, ReturnTracker, statistics
 
@@ -40,6 +41,9 @@ def run_test(
     Args:
         on_step: called after every control step, before ended environments are reset (drawing).
         on_check: called now and then with the samples so far and the statistics of this process.
+
+    Raises:
+        DivergenceError, CapacityError.
     """
     env, processes = agent.env, agent.processes
     per_env = math.ceil(num_episodes / (env.num_envs * processes.size))
@@ -63,9 +67,18 @@ def run_test(
     errors, count = env.diagnostic_totals()
     count_tensor = torch.tensor([float(count)], dtype=torch.float64, device=env.device)
     errors, count_tensor = processes.sum(errors), processes.sum(count_tensor)
+    episodes = statistics(processes.sum(tracker.totals))
+    if not math.isfinite(episodes.mean_return):
+        raise DivergenceError(
+            f"the mean return of {episodes.episodes} test episodes is {episodes.mean_return}, not finite"
+        )
     means = (errors / count_tensor.clamp(min=1.0)).tolist()
+    bad_envs = env.ever_not_finite.nonzero()
+    if len(bad_envs) or not all(map(math.isfinite, means)):
+        where = f"; the first is environment {int(bad_envs[0])}" if len(bad_envs) else ""
+        raise DivergenceError(f"the test left {len(bad_envs)} of {env.num_envs} environments not finite{where}")
     return TestResult(
-        episodes=statistics(processes.sum(tracker.totals)),
+        episodes=episodes,
         diagnostics=dict(zip(env.diagnostics, means, strict=True)),
         samples=steps * env.num_envs * processes.size,
     )

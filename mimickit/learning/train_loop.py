@@ -21,29 +21,37 @@ from mimickit.learning.test_loop import TestResult, run_test
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run came to. ``samples_per_s`` leaves out the first iteration (when there are more) and tests."""
+    """What a training run came to. ``samples_per_s`` leaves out the first iteration (when there are more) and tests;
+    ``interrupted`` is the signal that ended it early, or 0."""
 
     samples: int
     iterations: int
     samples_per_s: float
     wall_s: float
     test: TestResult
-    interrupted: bool
+    interrupted: int
 
 
 @contextmanager
-def stop_on_terminate() -> Iterator[list[bool]]:
-    """Turn SIGTERM into a flag, so that training ends after the current iteration with its model written."""
-    asked = [False]
+def stop_on_signal(insist: bool) -> Iterator[list[int]]:
+    """Note SIGTERM and Ctrl-C, so that training ends after the current iteration with its model written.
+
+    Args:
+        insist: a second Ctrl-C ends it at once.
+    """
+    asked: list[int] = []
 
     def ask(signum: int, frame: object) -> None:
-        asked[0] = True
+        if insist and asked and signum == signal.SIGINT:
+            raise KeyboardInterrupt
+        asked.append(signum)
 
-    previous = signal.signal(signal.SIGTERM, ask)
+    previous = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def train(
@@ -55,7 +63,7 @@ def train(
     test_episodes: int,
     save_int_models: bool,
 ) -> TrainResult:
-    """Train until ``max_samples`` samples of all processes (without one, until SIGTERM).
+    """Train until ``max_samples`` samples of all processes (without one, until SIGTERM or Ctrl-C).
 
     Only the first process is given ``out_dir``, ``logger`` and ``progress``. Every ``iters_per_output`` iterations, and
     at the end, the policy is tested, a log row written and the model saved.
@@ -68,13 +76,13 @@ def train(
     agent.begin_training()
     start = time.monotonic()
     timed_samples, timed_seconds = 0, 0.0
-    with stop_on_terminate() as asked_to_stop:
+    with stop_on_signal(insist=agent.processes.size == 1) as signals:
         iteration = 0
         while True:
             began = time.monotonic()
             metrics = agent.iterate()
-            stop = _any_process(agent, asked_to_stop[0])
-            last = stop or (iterations is not None and iteration + 1 >= iterations)
+            stop = _any_process(agent, signals)
+            last = bool(stop) or (iterations is not None and iteration + 1 >= iterations)
             output = last or iteration % config.iters_per_output == 0
             if output and agent.env.device.type == "cuda":
                 torch.cuda.synchronize(agent.env.device)
@@ -104,11 +112,13 @@ def train(
     )
 
 
-def _any_process(agent: PPOAgent, flag: bool) -> bool:
-    """Whether any process was asked to stop; all must leave the loop together."""
+def _any_process(agent: PPOAgent, signals: list[int]) -> int:
+    """The signal that asked this process to stop, or another process: all must leave the loop together. 0: none did."""
+    own = signals[0] if signals else 0
     if agent.processes.size == 1:
-        return flag
-    return bool(agent.processes.sum(torch.tensor([float(flag)], device=agent.env.device)).item())
+        return own
+    total = agent.processes.sum(torch.tensor([float(own)], device=agent.env.device)).item()
+    return own or (int(signal.SIGTERM) if total else 0)
 
 
 def _output(
@@ -144,6 +154,9 @@ def _output(
             **values,
             **training_diagnostics,
         }
+        bad = [f"{name} = {value}" for name, value in row.items() if not math.isfinite(value)]
+        if bad:
+            raise DivergenceError(f"iteration {iteration}: not finite: {', '.join(bad)}")
         logger.write(row, agent.samples)
         save_model(agent, out_dir / "model.pt")
         if save_int_models:
@@ -160,8 +173,7 @@ def _mean_diagnostics(agent: PPOAgent) -> dict[str, float]:
 
 def check_finite(agent: PPOAgent, values: dict[str, float], iteration: int) -> None:
     """Raise DivergenceError naming the first thing that is not finite: the physics, a loss, or a parameter."""
-    engine = agent.env.engine
-    bad_envs = (~torch.isfinite(engine.root_pos).all(dim=-1) | ~torch.isfinite(engine.dof_pos).all(dim=-1)).nonzero()
+    bad_envs = agent.env.ever_not_finite.nonzero()
     if len(bad_envs):
         raise DivergenceError(
             f"iteration {iteration}: the physics of {len(bad_envs)} of {agent.env.num_envs} environments is not "

@@ -65,7 +65,7 @@ def test_every_key_on_the_command_line(project: Path) -> None:
     line = (
         "--mode test --num_envs 7 --engine_config data/engines/mujoco_engine.yaml "
         "--env_config data/envs/deepmimic_humanoid_walk_env.yaml "
-        "--agent_config data/agents/deepmimic_humanoid_ppo_agent.yaml --devices cuda:0 cuda:13 --visualize true "
+        "--agent_config data/agents/deepmimic_humanoid_ppo_agent.yaml --devices cuda:0 cuda:13 --visualize False "
         "--video TRUE --out_dir output/x --model_file model.pt --max_samples 2e6 --test_episodes 3 --logger tb "
         "--rand_seed 0 --master_port 29500 --save_int_models True --print_config"
     )
@@ -77,7 +77,7 @@ def test_every_key_on_the_command_line(project: Path) -> None:
         env_config=Path("data/envs/deepmimic_humanoid_walk_env.yaml"),
         agent_config=Path("data/agents/deepmimic_humanoid_ppo_agent.yaml"),
         devices=("cuda:0", "cuda:13"),
-        visualize=True,
+        visualize=False,
         video=True,
         out_dir=Path("output/x"),
         model_file=Path("model.pt"),
@@ -122,7 +122,7 @@ def test_a_model_file_is_optional_in_test_mode() -> None:
 
 @pytest.mark.parametrize("word", ["true", "True", "TRUE", "tRuE"])
 def test_true_in_any_case(word: str) -> None:
-    assert parse_run_arguments([*CASE, "--visualize", word]).visualize is True
+    assert parse_run_arguments([*CASE, "--mode", "test", "--visualize", word]).visualize is True
 
 
 @pytest.mark.parametrize("word", ["false", "False", "FALSE"])
@@ -318,3 +318,15 @@ def test_the_default_device_is_the_first_gpu_if_there_is_one(monkeypatch: pytest
     glob([])
     assert default_devices() == ("cpu",)
     assert asked == [("/dev", "nvidia[0-9]*")] * 2
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("--mode train --video true", "'--video' must be false while training"),
+        ("--mode train --visualize true", "'--visualize' must be false while training"),
+        ("--mode test --visualize true --video true", "'--visualize' must be false with --video true"),
+    ],
+)
+def test_a_picture_nobody_would_draw_is_refused(words: str, expected: str) -> None:
+    assert expected in failure([*CASE, *words.split()])

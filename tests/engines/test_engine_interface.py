@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from mimickit.anim import load_character
 from mimickit.anim.char_model import Kinematics
 from mimickit.anim.rotations import quat_conjugate, quat_mul, quat_to_exp_map
-from mimickit.config.engine_config import IsaacLabEngineConfig, NewtonEngineConfig
+from mimickit.config.engine_config import ENGINE_CONFIGS, IsaacLabEngineConfig, NewtonEngineConfig
 from mimickit.engines import Prop, Scene, build_engine
 from mimickit.errors import CapacityError, DivergenceError, InputError
 
@@ -293,3 +294,63 @@ def test_a_state_that_is_not_finite_names_its_environment(make_engine, humanoid,
 
     with pytest.raises(DivergenceError, match="1 of 4 environments .* environment 2"):
         engine.step(torch.zeros(4, humanoid.num_dofs))
+
+
+def write_variant(tmp_path, old, new):
+    """The humanoid's file with one text replaced, and its kinematic tree."""
+    text = HUMANOID.read_text()
+    assert old in text
+    path = tmp_path / "variant.xml"
+    path.write_text(text.replace(old, new, 1))
+    return path, load_character(path)
+
+
+def build(name, path, character, num_envs=1, **values):
+    common = {"engine_name": name, "control_mode": "pos", "control_freq": 30, "sim_freq": 240, "env_spacing": 5.0}
+    return build_engine(ENGINE_CONFIGS[name](**common, **values), Scene(path, character), num_envs, CPU)
+
+
+def test_full_memory_of_any_world_is_reported(tmp_path, random_state):
+    """MuJoCo clears a world's warning when the next one starts: the overflowing world is not the last."""
+    path, character = write_variant(tmp_path, "<worldbody>", '<size memory="40K"/>\n<worldbody>')
+    engine = build("mujoco", path, character, num_envs=4, num_threads=1)
+    state = random_state(4, character.num_dofs, seed=0, height=5.0)
+    state.root_pos[1, 2] = 0.0  # one world lies in the ground, the others fly
+    engine.reset(torch.ones(4, dtype=torch.bool), *state.tensors())
+    engine.step(torch.zeros(4, character.num_dofs))
+
+    with pytest.raises(CapacityError, match="in environment 1"):
+        engine.check_capacity()
+    engine.check_capacity()  # reported once
+
+
+@both_engines
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("<worldbody>", '<worldbody>\n<geom type="plane" size="0 0 1" pos="0 0 0.01"/>', "planes of its own"),
+        ("</worldbody>", '<body name="ball"><freejoint/><geom size="0.1"/></body>\n</worldbody>', "bodies"),
+    ],
+)
+def test_a_file_with_more_than_a_character_is_refused(name, old, new, words, tmp_path):
+    path, character = write_variant(tmp_path, old, new)
+
+    with pytest.raises(InputError, match=words):
+        build(name, path, character)
+
+
+@both_engines
+def test_a_missing_mesh_is_named(name, tmp_path):
+    asset, geom = '<asset><mesh name="gone" file="gone.obj"/></asset>', '<geom type="mesh" mesh="gone"/>'
+    path, character = write_variant(tmp_path, "<worldbody>", f"{asset}\n<worldbody>")
+    path.write_text(path.read_text().replace('<freejoint name="root"/>', f'<freejoint name="root"/>{geom}', 1))
+    assert geom in path.read_text()
+
+    with pytest.raises(InputError, match=r"gone\.obj"):
+        build(name, path, character)
+
+
+@both_engines
+def test_a_urdf_is_not_simulated(name, humanoid):
+    with pytest.raises(InputError, match="simulate MJCF"):
+        build(name, Path("robot.urdf"), humanoid)
