@@ -1,6 +1,5 @@
 """Cases: one file in ``args/`` each; finding them, reading what the matrix needs of them, choosing among them."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import yaml
 
 from ci.errors import UsageError, nearest
+from mimickit.config.arguments import read_arg_file
+from mimickit.errors import InputError
 
 TRAINABLE = "trainable"
 NONTRAINABLE = "nontrainable"
@@ -33,28 +34,6 @@ class Case:
     problem: str = ""
 
 
-def parse_arg_file(text: str, source: str) -> dict[str, list[str]]:
-    """``--key value...`` lines to {key: values}; '#' starts a comment. ValueError names the file and the line."""
-    values: dict[str, list[str]] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        try:
-            tokens = shlex.split(line, comments=True)
-        except ValueError as error:
-            raise ValueError(f"{source}:{number}: {error}") from error
-        key = ""
-        for token in tokens:
-            if token.startswith("--"):
-                key = token[2:]
-                if key in values:
-                    raise ValueError(f"{source}:{number}: --{key} is given twice")
-                values[key] = []
-            elif key:
-                values[key].append(token)
-            else:
-                raise ValueError(f"{source}:{number}: expected '--key value...', found {token!r}")
-    return values
-
-
 def method_of(name: str) -> str:
     """The method a case is named after: 'amp' of 'amp_humanoid_args', 'view_motion' of 'view_motion_g1_args'."""
     return next((method for method in LONG_METHODS if name.startswith(method)), name.split("_", 1)[0])
@@ -65,8 +44,8 @@ def read_case(repository: Path, arg_file: Path) -> Case:
     relative = arg_file.relative_to(repository).as_posix()
     problem = ""
     try:
-        values = parse_arg_file(arg_file.read_text(encoding="utf-8"), relative)
-    except (OSError, ValueError) as error:
+        values = read_arg_file(arg_file).values
+    except InputError as error:
         values, problem = {}, str(error)
     chosen = {key: (values.get(key) or [""])[0] for key in ("mode", "agent_config", "env_config")}
     mode = chosen["mode"] or "train"

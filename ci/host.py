@@ -20,12 +20,17 @@ ENGINE_PACKAGES = {
 
 
 def gpu_names() -> tuple[str, ...]:
-    """The NVIDIA GPUs that the driver answers for, by name; () on a machine without ``nvidia-smi``.
+    """The NVIDIA GPUs that the driver answers for, by name; () on a machine without ``nvidia-smi`` and NVIDIA device.
 
     A driver that is installed and does not answer raises UsageError: a broken GPU machine must not pass as a CPU one.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
+        if any(Path("/dev").glob("nvidia[0-9]*")):
+            raise UsageError(
+                "there is an NVIDIA device in /dev but no nvidia-smi to ask about it. Install it, or choose by hand: "
+                "--engine-config data/engines/newton_engine.yaml --devices-train cuda:0"
+            )
         return ()
     query = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:

@@ -45,6 +45,9 @@ def read_motion_list(path: Path | str) -> list[tuple[Path, float]]:
         raise InputError(f"{path}: the motion dataset cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not readable as YAML: {error}") from None
+    unknown = sorted(map(str, set(content) - {"motions"})) if isinstance(content, dict) else []
+    if unknown:
+        raise InputError(f"{path}: unknown key '{unknown[0]}'; a motion dataset has the key 'motions' alone")
     entries = content.get("motions") if isinstance(content, dict) else None
     if not isinstance(entries, list) or not entries:
         raise InputError(f"{path}: expected 'motions:' with a list of {{file, weight}}")

@@ -1,11 +1,11 @@
 """Which clips a case needs: its arg file names an environment, the environment names a clip or a dataset of clips."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from mimickit.config.arguments import read_arg_file
 from mimickit.errors import InputError
 
 
@@ -14,13 +14,10 @@ def clips_of_case(arg_file: Path) -> list[Path]:
 
     Raises `InputError` naming the file that is missing or says something else than it should.
     """
-    try:
-        words = shlex.split(_text(arg_file), comments=True)
-    except ValueError as error:
-        raise InputError(f"{arg_file}: {error}") from error
-    if "--env_config" not in words[:-1]:
+    named = read_arg_file(arg_file).values.get("env_config")
+    if not named:
         raise InputError(f"{arg_file}: no line says --env_config FILE, which would tell what clips the case needs")
-    env_config = Path(words[words.index("--env_config") + 1])
+    env_config = Path(named[0])
     motion_file = _mapping(env_config, f"named by {arg_file}").get("motion_file")
     if motion_file is None:
         return []

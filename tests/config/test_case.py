@@ -241,7 +241,16 @@ def test_the_walk_environment_differs_in_its_clip_only(project: Path) -> None:
 
 
 def test_the_printed_case_is_yaml_with_every_effective_value(project: Path) -> None:
-    case = load("--env_config", "data/envs/deepmimic_go2_env.yaml", "--out_dir", "output/a: b #1", "--mode", "test", "--video")
+    words = (
+        "--env_config",
+        "data/envs/deepmimic_go2_env.yaml",
+        "--out_dir",
+        "output/a: b #1",
+        "--mode",
+        "test",
+        "--video",
+    )
+    case = load(*words)
     printed = yaml.safe_load(format_case(case))
     assert list(printed) == ["run", "engine", "env", "agent"]
     for name in printed:
