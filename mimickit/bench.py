@@ -32,6 +32,8 @@ from mimickit.learning.ppo import PPOAgent  # noqa: E402
 from mimickit.learning.processes import Processes  # noqa: E402
 
 CASE = "deepmimic_humanoid_ppo_args.txt"
+PHYSICS_STEPS = 12  # control steps of a comparison of the engines: some falls begin, the ground is met
+SHORT_TURNS = 4
 ENGINE_RATIO = 20.0  # the MuJoCo engine against Newton's kernels on the CPU
 AROUND_RATIO = 1.0  # environment and policy against the physics they stand around
 E2E_SECONDS = 90.0
@@ -86,9 +88,11 @@ def seconds(function: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def physics_steps(agent: PPOAgent, count: int) -> float:
-    """Seconds per control step of the engine alone, under the policy's mean actions."""
-    action = agent.best_action(agent.env.obs)
+def physics_steps(agent: PPOAgent, count: int, seed: int) -> float:
+    """Seconds per control step of the engine alone, from the episodes that ``seed`` draws towards the zero pose."""
+    agent.env.generator.manual_seed(seed)
+    agent.restart_episodes()
+    action = torch.zeros(agent.env.num_envs, agent.env.action_size)
 
     def run() -> None:
         for _ in range(count):
@@ -106,7 +110,7 @@ def measure_engines(num_envs: int, repeats: int, console: Console) -> list[Figur
     console.print(f"first Newton step: {newton_warm_up:.1f} s")
     rollout_steps = mujoco.config.steps_per_iter
     physics, newton_rates, ratios, around, train_rates = [], [], [], [], []
-    for _ in track(range(repeats), "measuring", console=console):
+    for repeat in track(range(repeats), "measuring", console=console):
         mujoco.restart_episodes()
         mujoco.collect()
         # The physics inside a rollout is timed there: contacts, and so its cost, differ from state to state.
@@ -119,13 +123,17 @@ def measure_engines(num_envs: int, repeats: int, console: Console) -> list[Figur
         mujoco.env.engine.step = timed  # type: ignore[method-assign]
         total = seconds(mujoco.collect)
         mujoco.env.engine.step = step  # type: ignore[method-assign]
-        physics.append(num_envs * rollout_steps / spent[0])
         around.append((total - spent[0]) / spent[0])
         train_rates.append(num_envs * rollout_steps / seconds(mujoco.iterate))
-        newton.restart_episodes()
-        newton_time = physics_steps(newton, 1)
+        # Both engines from the same poses, under the same targets; the two environments draw the same random numbers.
+        # MuJoCo's turn is so short that one hiccup of the machine would decide it, so it has several around Newton's.
+        before = [physics_steps(mujoco, PHYSICS_STEPS, repeat) for _ in range(SHORT_TURNS)]
+        newton_time = physics_steps(newton, PHYSICS_STEPS, repeat)
+        after = [physics_steps(mujoco, PHYSICS_STEPS, repeat) for _ in range(SHORT_TURNS)]
+        mujoco_time = statistics.median([*before, *after])
+        physics.append(num_envs / mujoco_time)
         newton_rates.append(num_envs / newton_time)
-        ratios.append(newton_time * physics[-1] / num_envs)
+        ratios.append(newton_time / mujoco_time)
     return [
         Figure("mujoco engine, physics", "env steps/s", physics),
         Figure("newton engine on the CPU, physics", "env steps/s", newton_rates),

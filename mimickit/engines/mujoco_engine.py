@@ -73,6 +73,8 @@ def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjMod
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     # A world that blows up must be seen, not quietly put back into its first pose.
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
+    # One character: splitting constraints into islands and geometries into a tree costs more than it saves.
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND | mujoco.mjtDisableBit.mjDSBL_MIDPHASE
     spec.option.iterations = config.solver_iterations
     spec.option.ls_iterations = config.line_search_iterations
     default = spec.default

@@ -181,6 +181,7 @@ class StateCodec:
         # Index tensors made once: a Python list as index would be copied to the device, and waited for, at every use.
         self._xyzw, self._wxyz = index((1, 2, 3, 0)), index((3, 0, 1, 2))
         self._ball_coords, self._ball_dofs = index(layout.ball_coords), index(layout.ball_dofs)
+        self._ball_coords_xyzw = self._ball_coords[..., self._xyzw].flatten() if layout.ball_coords else None
         self._hinge_coords, self._hinge_dofs = index(layout.hinge_coords), index(layout.hinge_dofs)
         self._velocity_start = 0 if layout.fixed_root else 6
 
@@ -210,7 +211,7 @@ class StateCodec:
 
     def xyzw(self, quat: Tensor) -> Tensor:
         """MuJoCo's quaternions ``(..., 4)`` wxyz in this framework's order."""
-        return quat[..., self._xyzw]
+        return quat.index_select(-1, self._xyzw)
 
     def decode_root(self, qpos: Tensor, qvel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Root position, rotation (xyzw), world linear and world angular velocity of a free root."""
@@ -220,9 +221,10 @@ class StateCodec:
     def decode_dofs(self, qpos: Tensor, qvel: Tensor, dof_pos: Tensor) -> Tensor:
         """Write DoF positions into ``dof_pos`` and return DoF velocities (a view of ``qvel``)."""
         if len(self.layout.ball_coords):
-            dof_pos[:, self._ball_dofs] = quat_to_exp_map(self.xyzw(qpos[:, self._ball_coords]))
+            balls = qpos.index_select(-1, self._ball_coords_xyzw).unflatten(-1, (-1, 4))
+            dof_pos.index_copy_(-1, self._ball_dofs.flatten(), quat_to_exp_map(balls).flatten(-2))
         if len(self.layout.hinge_coords):
-            dof_pos[:, self._hinge_dofs] = qpos[:, self._hinge_coords]
+            dof_pos.index_copy_(-1, self._hinge_dofs, qpos.index_select(-1, self._hinge_coords))
         return qvel[:, self._velocity_start : self._velocity_start + dof_pos.shape[1]]
 
 

@@ -181,7 +181,7 @@ class CharEnv:
             engine.root_ang_vel[rows],
             self.joint_rot[rows],
             engine.dof_vel[rows],
-            engine.body_pos[rows][:, self.key_body_ids],
+            engine.body_pos[rows].index_select(1, self.key_body_ids),
             self.config.global_obs,
             self.config.root_height_obs,
         )

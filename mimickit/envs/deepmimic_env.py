@@ -148,7 +148,7 @@ class DeepMimicEnv(CharEnv):
             target.root_pos[rows][:, 1:],
             target.root_rot[rows][:, 1:],
             target.joint_rot[rows][:, 1:],
-            self._window_body_pos[rows][:, 1:][:, :, self.key_body_ids],
+            self._window_body_pos[rows][:, 1:].index_select(2, self.key_body_ids),
             self.config.global_obs,
             self.config.root_height_obs,
         )
@@ -162,7 +162,7 @@ class DeepMimicEnv(CharEnv):
             engine.root_ang_vel,
             self.joint_rot,
             engine.dof_vel,
-            engine.body_pos[:, self.key_body_ids],
+            engine.body_pos.index_select(1, self.key_body_ids),
         )
         reference = TrackingState(
             ref.root_pos,
@@ -171,7 +171,7 @@ class DeepMimicEnv(CharEnv):
             ref.root_ang_vel,
             ref.joint_rot,
             ref.dof_vel,
-            self.ref_body_pos[:, self.key_body_ids],
+            self.ref_body_pos.index_select(1, self.key_body_ids),
         )
         return char, reference
 
