@@ -59,7 +59,7 @@ _ACTUATOR_TAGS = ("motor", "position", "velocity", "general", "intvelocity", "da
 
 
 def passive_character(scene: Scene) -> ET.Element:
-    """The character's MJCF without actuators and joint springs, its root free or held, its asset folders absolute.
+    """The character's MJCF without actuators, joint springs and floor; its root free or held, asset folders absolute.
 
     The springs (``stiffness``, ``damping``) are the PD gains; left in place they would act a second time.
     """
@@ -77,6 +77,10 @@ def passive_character(scene: Scene) -> ET.Element:
     for joint in root.iter("joint"):
         joint.attrib.pop("stiffness", None)
         joint.attrib.pop("damping", None)
+    for worldbody in root.findall("worldbody"):
+        for geom in worldbody.findall("geom"):
+            if geom.get("type") == "plane":  # a floor to look at the model on; the engine brings the ground
+                worldbody.remove(geom)
     root_body = root.find("worldbody/body")
     assert root_body is not None  # the kinematic tree was read from it
     for tag in ("freejoint", "joint"):

@@ -328,7 +328,6 @@ def test_full_memory_of_any_world_is_reported(tmp_path, random_state):
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("<worldbody>", '<worldbody>\n<geom type="plane" size="0 0 1" pos="0 0 0.01"/>', "planes of its own"),
         ("</worldbody>", '<body name="ball"><freejoint/><geom size="0.1"/></body>\n</worldbody>', "bodies"),
     ],
 )
@@ -354,3 +353,22 @@ def test_a_missing_mesh_is_named(name, tmp_path):
 def test_a_urdf_is_not_simulated(name, humanoid):
     with pytest.raises(InputError, match="simulate MJCF"):
         build(name, Path("robot.urdf"), humanoid)
+
+
+@both_engines
+def test_a_floor_in_the_file_gives_way_to_the_engine_s_ground(name, tmp_path, put, random_state):
+    """The published pi_plus model brings one; it lies 10 cm up here, and the character falls through to the ground."""
+    path, character = write_variant(
+        tmp_path, "<worldbody>", '<worldbody>\n<geom type="plane" size="0 0 1" pos="0 0 0.1"/>'
+    )
+    engine = build(name, path, character)
+    still = random_state(1, character.num_dofs, seed=0)
+    for tensor in still.tensors():
+        tensor.zero_()
+    still.root_pos[:, 2], still.root_rot[:, 3] = 0.882, 1.0
+    put(engine, still)
+    for _ in range(5):
+        engine.step(torch.zeros(1, character.num_dofs))
+
+    assert float(engine.root_pos[0, 2]) == pytest.approx(0.88, abs=0.02)
+    assert float(engine.ground_force[0, :, 2].sum()) == pytest.approx(sum(engine.body_masses) * GRAVITY, rel=0.3)
