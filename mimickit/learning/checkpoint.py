@@ -4,11 +4,10 @@
 not load or a parameter is not finite.
 """
 
+import io
 import json
-import os
 import pickle
 import sys
-import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mimickit.errors import InputError
+from mimickit.files import write_atomically
 
 
 def load_state(path: Path | str) -> dict[str, Tensor]:
@@ -69,17 +69,10 @@ def load_model(module: nn.Module, path: Path | str) -> None:
 
 def save_model(module: nn.Module, path: Path | str) -> None:
     """Write the module's ``state_dict``; atomic, so a reader never sees half of it."""
-    path = Path(path)
     state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            torch.save(state, file)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_atomically(Path(path), content.getvalue())
 
 
 def non_finite(state: dict[str, Tensor]) -> list[str]:

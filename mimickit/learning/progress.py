@@ -1,7 +1,6 @@
 """What a person sees while a run works: a live line on a terminal, plain lines elsewhere, and ``status.json``."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 from rich.text import Text
+
+from mimickit.files import write_atomically
 
 STATUS_INTERVAL = 1.0  # seconds between writes of status.json
 LINE_INTERVAL = 10.0  # seconds between plain lines
@@ -63,9 +64,7 @@ class Progress:
                 "samples_per_s": samples_per_s,
                 "eta_s": eta,
             }
-            temporary = self._path.with_name(f".{self._path.name}.partial")
-            temporary.write_text(json.dumps(status) + "\n", encoding="utf-8")
-            os.replace(temporary, self._path)
+            write_atomically(self._path, (json.dumps(status) + "\n").encode())
         line = self._line(samples, episodes, mean_return, samples_per_s, fraction, eta)
         if self._live:
             self._live.update(Text(line))

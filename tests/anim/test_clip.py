@@ -255,11 +255,10 @@ def test_a_failed_save_leaves_the_old_clip(tmp_path: Path, monkeypatch: pytest.M
     save_clip(path, Clip("old", LoopMode.CLAMP, 30.0, FRAMES))
     before = path.read_bytes()
 
-    def half(value: object, file: Any, protocol: int) -> None:
-        file.write(b"half")
+    def full(source: object, target: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(pickle, "dump", half)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="disk full"):
         save_clip(path, Clip("new", LoopMode.CLAMP, 30.0, FRAMES + 1))
     assert path.read_bytes() == before
