@@ -89,7 +89,7 @@ def select(
     unknown = sorted(set(wanted) - set(by_name))
     if unknown:
         hints = "".join(f"\n  {name}{nearest(name, by_name)}" for name in unknown)
-        raise UsageError(f"no such case in args/:{hints}\n{len(by_name)} exist; python -m ci e2e --list prints them.")
+        raise UsageError(f"no such case in args/:{hints}\nnox -s e2e -- --list prints the {len(by_name)} there are.")
     chosen = [by_name[name] for name in sorted(set(wanted))]
     if not include_nontrainable:
         chosen = [case for case in chosen if case.case_type == TRAINABLE]

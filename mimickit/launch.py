@@ -51,7 +51,8 @@ def launch(case: Case) -> int:
         raise InputError(f"--mode test runs on one device, not on {len(devices)}: {' '.join(case.run.devices)}")
     seed = case.run.rand_seed if case.run.rand_seed is not None else int.from_bytes(os.urandom(3), "little")
     backend = BACKENDS.get(case.engine.engine_name)
-    note = f" ({backend.first_run})" if backend and backend.first_run else ""
+    notes = [backend.first_run, backend.on_cpu if devices[0].type == "cpu" else ""] if backend else []
+    note = "".join(f"\n  {text}" for text in notes if text)
     print(f"engine {case.engine.engine_name}, device {' '.join(map(str, devices))}, seed {seed}{note}", flush=True)
     if len(devices) == 1:
         return _run_process(case, Processes(0, 1, devices[0]), seed)
@@ -282,6 +283,7 @@ def _test(case: Case, agent: PPOAgent, seed: int) -> int:
             **_provenance(case, agent.env, seed),
         },
     )
+    print(f"written to {run.out_dir}{': video.mp4, contact_sheet.png' if run.video else ''}")
     _print_result(result)
     return 0
 

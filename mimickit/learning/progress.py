@@ -13,6 +13,7 @@ from mimickit.files import write_atomically
 
 STATUS_INTERVAL = 1.0  # seconds between writes of status.json
 LINE_INTERVAL = 10.0  # seconds between plain lines
+BAR_WIDTH = 10  # characters; the whole line fits 80 columns
 
 
 class Progress:
@@ -83,13 +84,13 @@ class Progress:
     ) -> str:
         parts = [f"{self.stage:5s}"]
         if fraction is not None:
-            filled = round(20 * fraction)
-            parts.append(f"[{'#' * filled}{'.' * (20 - filled)}] {100 * fraction:3.0f}%")
-        parts.append(f"samples {samples:,}")
-        if episodes is not None:
-            parts.append(f"episodes {episodes}")
-        if mean_return is not None:
-            parts.append(f"return {mean_return:.2f}")
+            filled = round(BAR_WIDTH * fraction)
+            parts.append(f"[{'#' * filled}{'.' * (BAR_WIDTH - filled)}] {100 * fraction:3.0f}%")
+        parts.append(f"{samples:,} samples")
+        if self.stage == "test" and episodes is not None:
+            parts.append(f"{episodes} episodes")
+        if mean_return is not None and episodes:
+            parts.append(f"test return {mean_return:.2f}")
         if samples_per_s is not None:
             parts.append(f"{samples_per_s:,.0f} samples/s")
         if eta is not None:
