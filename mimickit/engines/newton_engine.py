@@ -155,7 +155,7 @@ class NewtonEngine(Engine):
     def __init__(self, config: NewtonEngineConfig, scene: Scene, num_envs: int, device: torch.device):
         super().__init__(config, scene, num_envs, device)
         require_control_mode(config, tuple(CONTROL_LAWS))
-        wp.config.log_level = wp.LOG_ERROR  # below that it warns of a missing GPU even where none is wanted
+        wp.config.log_level = wp.LOG_WARNING
         wp.init()
         self._wp_device = wp.device_from_torch(device)
         wp.set_device(self._wp_device)
