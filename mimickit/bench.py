@@ -16,20 +16,17 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-# As run.py does, and for the same reason: spinning OpenMP threads would slow MuJoCo's down.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import torch
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
-import torch  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.progress import track  # noqa: E402
-from rich.table import Table  # noqa: E402
-
-from mimickit.config.arguments import parse_run_arguments  # noqa: E402
-from mimickit.config.case import load_case  # noqa: E402
-from mimickit.envs import build_env  # noqa: E402
-from mimickit.learning.agents import build_agent  # noqa: E402
-from mimickit.learning.ppo import PPOAgent  # noqa: E402
-from mimickit.learning.processes import Processes  # noqa: E402
+from mimickit.config.arguments import parse_run_arguments
+from mimickit.config.case import load_case
+from mimickit.envs import build_env
+from mimickit.learning.agents import build_agent
+from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.processes import Processes
 
 CASE = "deepmimic_humanoid_ppo_args.txt"
 PHYSICS_STEPS = 12  # control steps of a comparison of the engines: some falls begin, the ground is met
@@ -120,9 +117,9 @@ def measure_engines(num_envs: int, repeats: int, console: Console) -> list[Figur
         def timed(action: torch.Tensor, step: Callable = step, spent: list[float] = spent) -> None:
             spent[0] += seconds(lambda: step(action))
 
-        mujoco.env.engine.step = timed  # type: ignore[method-assign]
+        mujoco.env.engine.step = timed
         total = seconds(mujoco.collect)
-        mujoco.env.engine.step = step  # type: ignore[method-assign]
+        mujoco.env.engine.step = step
         around.append((total - spent[0]) / spent[0])
         train_rates.append(num_envs * rollout_steps / seconds(mujoco.iterate))
         # Both engines from the same poses, under the same targets; the two environments draw the same random numbers.

@@ -11,8 +11,6 @@ import tempfile
 import traceback
 from pathlib import Path
 
-# Idle OpenMP threads must sleep: spinning, they would keep MuJoCo's threads off the cores. Read when torch is loaded.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 if __name__ == "__main__":
     # Run as a script, Python puts this file's folder first; imports go through the repository's root.
     sys.path[0] = str(Path(__file__).resolve().parent.parent)

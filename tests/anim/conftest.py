@@ -1,6 +1,5 @@
 """Characters for the tests of kinematics and clips: the committed humanoid, and the published ones where present."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,12 +28,3 @@ def humanoid_file() -> Path:
 @pytest.fixture(scope="session")
 def humanoid_model(humanoid_file: Path) -> CharModel:
     return load_character(humanoid_file)
-
-
-@pytest.fixture(scope="session")
-def published() -> Path:
-    """The published data archive: a folder with ``assets`` and ``motions``; its tests are skipped without it."""
-    folder = os.environ.get("MIMICKIT_OFFICIAL_DATA")
-    if not folder:
-        pytest.skip("MIMICKIT_OFFICIAL_DATA does not name the published data archive's folder")
-    return Path(folder)

@@ -39,15 +39,6 @@ def engine_config() -> MujocoEngineConfig:
 
 
 @pytest.fixture(scope="session")
-def published() -> Path:
-    """The published data archive: a folder with ``assets`` and ``motions``; its tests are skipped without it."""
-    folder = os.environ.get("MIMICKIT_OFFICIAL_DATA")
-    if not folder:
-        pytest.skip("MIMICKIT_OFFICIAL_DATA does not name the published data archive's folder")
-    return Path(folder)
-
-
-@pytest.fixture(scope="session")
 def facts() -> Mapping[str, Any]:
     """The published configuration values."""
     path = os.environ.get("MIMICKIT_FACTS")
