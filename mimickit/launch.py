@@ -26,7 +26,7 @@ from mimickit.files import write_atomically
 from mimickit.learning.agents import build_agent
 from mimickit.learning.checkpoint import load_model
 from mimickit.learning.logger import Logger, check_logger
-from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.agent import Agent
 from mimickit.learning.processes import Processes
 from mimickit.learning.progress import Progress
 from mimickit.learning.test_loop import TestResult, run_test
@@ -167,10 +167,6 @@ def free_port() -> int:
 def _run_process(case: Case, processes: Processes, seed: int) -> int:
     """Build the environment and the agent on this process's device, then train or test."""
     run = case.run
-    if case.agent is None:
-        raise InputError(
-            f"{run.env_config}: no agent_config is named; cases without a policy are not part of this version"
-        )
     torch.manual_seed(seed)
     if processes.device.type == "cuda":
         torch.cuda.set_device(processes.device)
@@ -205,7 +201,7 @@ def make_output_folder(case: Case) -> None:
         raise InputError(f"--out_dir {out_dir}: cannot be written: {error.strerror}") from None
 
 
-def _train(case: Case, agent: PPOAgent, seed: int) -> int:
+def _train(case: Case, agent: Agent, seed: int) -> int:
     run, first = case.run, agent.processes.is_first
     if first:
         make_output_folder(case)
@@ -248,7 +244,7 @@ def _train(case: Case, agent: PPOAgent, seed: int) -> int:
     return result.interrupted
 
 
-def _test(case: Case, agent: PPOAgent, seed: int) -> int:
+def _test(case: Case, agent: Agent, seed: int) -> int:
     run = case.run
     episodes = run.test_episodes if run.test_episodes is not None else agent.config.test_episodes
     view = None

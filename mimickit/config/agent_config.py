@@ -48,26 +48,52 @@ class ModelConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig:
-    """Proximal policy optimisation (Schulman 2017).
+class AgentConfig:
+    """What every agent has.
 
     steps_per_iter: control steps each environment takes per iteration.
     iters_per_output, test_episodes: iterations between tests (and log rows), and episodes of one test.
     normalizer_samples: observations after which the normaliser is frozen.
+    """
+
+    agent_name: str
+    steps_per_iter: int
+    iters_per_output: int
+    test_episodes: int
+    normalizer_samples: int
+
+    def __post_init__(self) -> None:
+        counts = ("steps_per_iter", "iters_per_output", "test_episodes")
+        require(
+            ("normalizer_samples", self.normalizer_samples >= 0, "at least 0"),
+            *[(key, getattr(self, key) >= 1, "at least 1") for key in counts],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyFreeConfig(AgentConfig):
+    """No policy: what a case without an ``agent_config`` runs with."""
+
+    agent_name: str = "policy_free"
+    steps_per_iter: int = 32
+    iters_per_output: int = 100
+    test_episodes: int = 1
+    normalizer_samples: int = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(AgentConfig):
+    """Proximal policy optimisation (Schulman 2017).
+
     *_epochs: passes over an iteration's samples. *_batch_size: minibatch size for each environment.
     td_lambda: of the TD(lambda) returns. norm_adv_clip: bound on normalised advantages.
     action_bound_weight, action_entropy_weight, action_reg_weight: weights of the policy's extra losses.
     """
 
-    agent_name: str
     model: ModelConfig
     actor_optimizer: OptimizerConfig
     critic_optimizer: OptimizerConfig
     discount: float
-    steps_per_iter: int
-    iters_per_output: int
-    test_episodes: int
-    normalizer_samples: int
     actor_epochs: int
     actor_batch_size: int
     critic_epochs: int
@@ -80,21 +106,18 @@ class PPOConfig:
     action_reg_weight: float
 
     def __post_init__(self) -> None:
-        counts = ("steps_per_iter", "iters_per_output", "test_episodes")
+        super().__post_init__()
         batches = ("actor_epochs", "actor_batch_size", "critic_epochs", "critic_batch_size")
         weights = ("action_bound_weight", "action_entropy_weight", "action_reg_weight")
         require(
             ("discount", 0 <= self.discount < 1, "at least 0 and less than 1"),
             ("td_lambda", 0 <= self.td_lambda <= 1, "between 0 and 1"),
-            ("normalizer_samples", self.normalizer_samples >= 0, "at least 0"),
             ("ppo_clip_ratio", self.ppo_clip_ratio > 0, "greater than 0"),
             ("norm_adv_clip", self.norm_adv_clip > 0, "greater than 0"),
-            *[(key, getattr(self, key) >= 1, "at least 1") for key in counts + batches],
+            *[(key, getattr(self, key) >= 1, "at least 1") for key in batches],
             *[(key, getattr(self, key) >= 0, "at least 0") for key in weights],
         )
 
-
-AgentConfig = PPOConfig
 
 AGENT_CONFIGS: dict[str, type[AgentConfig]] = {
     "PPO": PPOConfig,

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from mimickit.config.agent_config import AGENT_CONFIGS, AgentConfig
+from mimickit.config.agent_config import AGENT_CONFIGS, AgentConfig, PolicyFreeConfig
 from mimickit.config.arguments import RunConfig
 from mimickit.config.document import DEFAULT, Document, Source, fail, missing_file, nearest
 from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
@@ -21,7 +21,7 @@ _REMEDIES = {"motion_file": "; `nox -s data` builds the open clips"}
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """What a run needs to know; ``agent`` is None for a case without a policy.
+    """What a run needs to know; a case that names no ``agent_config`` has a `PolicyFreeConfig`.
 
     ``sources`` has the origin of every value under its dotted key: ``run.num_envs``, ``engine.sim_freq``,
     ``agent.model.actor_net``.
@@ -30,7 +30,7 @@ class Case:
     run: RunConfig
     engine: EngineConfig
     env: CharEnvConfig
-    agent: AgentConfig | None
+    agent: AgentConfig
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
 
 
@@ -47,7 +47,7 @@ def load_case(run: RunConfig) -> Case:
     engine = build_kind(ENGINE_CONFIGS, "engine_name", engine_document)
     _require_files(env, env_document)
     parts: list[tuple[str, Any, Document]] = [("engine", engine, engine_document), ("env", env, env_document)]
-    agent = None
+    agent: AgentConfig = PolicyFreeConfig()
     if run.agent_config is not None:
         agent_document = read_yaml(run.agent_config)
         agent = build_kind(AGENT_CONFIGS, "agent_name", agent_document)
@@ -106,12 +106,8 @@ def format_case(case: Case) -> str:
     """The effective configuration as YAML: ``run``, ``engine``, ``env``, ``agent``, each value with its origin."""
     lines = ["# Effective configuration; the comment after a value says where it came from."]
     for name in ("run", "engine", "env", "agent"):
-        config = getattr(case, name)
-        if config is None:
-            lines.append(f"{name}: null")
-        else:
-            lines.append(f"{name}:")
-            lines += _lines(config, name, case, 1)
+        lines.append(f"{name}:")
+        lines += _lines(getattr(case, name), name, case, 1)
     return "\n".join(lines) + "\n"
 
 

@@ -19,7 +19,8 @@ class CharEnvConfig:
     episode_length: s.
     global_obs: observe root rotation, velocities and key positions in the world's frame instead of the heading's.
     root_height_obs: observe the root's height.
-    init_pose: ``[root position 3 (m), root rotation exponential map 3 (rad), joint degrees of freedom (rad)]``.
+    init_pose: ``[root position 3 (m), root rotation exponential map 3 (rad), joint degrees of freedom (rad)]``; the
+        joints, or all rotations, may be left out: then they are 0.
     key_bodies: bodies whose positions are observed and compared.
     contact_bodies: bodies that may touch the ground without a fall.
     zero_center_action: centre a hinge's action range on 0 instead of the middle of its limits.
@@ -33,20 +34,49 @@ class CharEnvConfig:
     episode_length: float
     global_obs: bool
     root_height_obs: bool
-    init_pose: tuple[float, ...]
-    key_bodies: tuple[str, ...]
-    contact_bodies: tuple[str, ...]
+    init_pose: tuple[float, ...] = (0.0, 0.0, 0.0)
+    key_bodies: tuple[str, ...] = ()
+    contact_bodies: tuple[str, ...] = ()
     zero_center_action: bool = False
-    enable_early_termination: bool = True
+    enable_early_termination: bool = False
     engine: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        numbers = len(self.init_pose)
         require(
             ("episode_length", self.episode_length > 0, "greater than 0 s"),
-            ("init_pose", len(self.init_pose) >= 6, "at least 6 numbers: root position, root rotation, joints"),
+            ("init_pose", numbers == 3 or numbers >= 6, "3 numbers (root position), or 6 and a number for every DoF"),
             ("key_bodies", len(set(self.key_bodies)) == len(self.key_bodies), "a list of different bodies"),
             ("contact_bodies", len(set(self.contact_bodies)) == len(self.contact_bodies), "a list of different bodies"),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DofTestEnvConfig(CharEnvConfig):
+    """A look at every joint: the root is held, and one degree of freedom after the other swings between its limits.
+
+    dof_period: s for one degree of freedom: from the middle of its range to the upper limit, the lower one and back.
+    """
+
+    init_pose: tuple[float, ...] = field()
+    dof_period: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(("dof_period", self.dof_period > 0, "greater than 0 s"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewMotionEnvConfig(CharEnvConfig):
+    """A look at clips: the character takes their poses, without physics.
+
+    motion_file: a clip (``.pkl``) or a weighted dataset (``.yaml``), relative to the current directory.
+    rand_reset: start at a random time of the clip instead of 0.
+    """
+
+    key_bodies: tuple[str, ...] = field()
+    motion_file: Path
+    rand_reset: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +94,10 @@ class DeepMimicEnvConfig(CharEnvConfig):
     reward_*_w, reward_*_scale: weight and scale of each reward term.
     """
 
+    init_pose: tuple[float, ...] = field()
+    key_bodies: tuple[str, ...] = field()
+    contact_bodies: tuple[str, ...] = field()
+    enable_early_termination: bool = True
     motion_file: Path
     ref_char_offset: tuple[float, float, float]
     rand_reset: bool
@@ -101,5 +135,7 @@ class DeepMimicEnvConfig(CharEnvConfig):
 
 
 ENV_CONFIGS: dict[str, type[CharEnvConfig]] = {
+    "char_dof_test": DofTestEnvConfig,
     "deepmimic": DeepMimicEnvConfig,
+    "view_motion": ViewMotionEnvConfig,
 }

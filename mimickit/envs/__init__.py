@@ -12,7 +12,9 @@ from mimickit.config.env_config import CharEnvConfig
 from mimickit.envs.char_env import CharEnv
 
 ENVS = {
+    "char_dof_test": ("mimickit.envs.dof_test_env", "DofTestEnv"),
     "deepmimic": ("mimickit.envs.deepmimic_env", "DeepMimicEnv"),
+    "view_motion": ("mimickit.envs.view_motion_env", "ViewMotionEnv"),
 }
 
 

@@ -33,10 +33,12 @@ class CharEnv:
         ever_not_finite: ``(N,)`` environments whose observation or reward was once NaN or infinite. Kept over resets,
             so that a look now and then finds what a reset would have hidden.
         diagnostics: names of what :meth:`diagnostic_totals` sums; empty by default.
+        character_label: what a picture calls the character.
         has_reference: a reference character can be drawn, see :meth:`reference_bodies`.
     """
 
     diagnostics: tuple[str, ...] = ()
+    character_label = "simulated"
     has_reference = False
 
     def __init__(
@@ -67,7 +69,7 @@ class CharEnv:
         names = self.char_model.body_names
         self.key_body_ids = self._indices([names.index(name) for name in config.key_bodies])
         self.watched_body_ids = self._indices([i for i, name in enumerate(names) if name not in config.contact_bodies])
-        self._init_pose = torch.tensor(config.init_pose, device=device)
+        self.init_pose = self._padded_init_pose()
 
         self.step_count = torch.zeros(num_envs, dtype=torch.long, device=device)
         self.reward = torch.zeros(num_envs, device=device)
@@ -77,7 +79,7 @@ class CharEnv:
         self.joint_rot = torch.zeros(num_envs, self.char_model.num_joints, 4, device=device)
 
     def _check_names(self) -> None:
-        """Every body the config names exists, and init_pose has a number for every DoF."""
+        """Every body the config names exists."""
         for key in ("key_bodies", "contact_bodies"):
             for name in getattr(self.config, key):
                 if name not in self.char_model.body_names:
@@ -85,12 +87,16 @@ class CharEnv:
                         f"{key}: '{name}' is not a body of {self.config.char_file}; it has "
                         f"{', '.join(self.char_model.body_names)}"
                     )
-        expected = 6 + self.char_model.num_dofs
-        if len(self.config.init_pose) != expected:
+
+    def _padded_init_pose(self) -> Tensor:
+        """``(6 + D,)``: the config's numbers, and zeros for rotations it leaves out."""
+        given, expected = len(self.config.init_pose), 6 + self.char_model.num_dofs
+        if given not in (3, 6, expected):
             raise InputError(
-                f"init_pose has {len(self.config.init_pose)} numbers, but {self.config.char_file} needs {expected} "
-                f"(root position 3, root rotation 3, {self.char_model.num_dofs} DoFs)"
+                f"init_pose has {given} numbers, but {self.config.char_file} needs {expected} "
+                f"(root position 3, root rotation 3, {self.char_model.num_dofs} DoFs), or the first 3 or 6 of them"
             )
+        return torch.tensor([*self.config.init_pose, *[0.0] * (expected - given)], device=self.device)
 
     def _indices(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)  # also for an empty list
@@ -128,7 +134,7 @@ class CharEnv:
         Returns:
             The observation before any reset, ``(N, obs_size)``; ``reward`` and ``done`` are attributes.
         """
-        self.engine.step(torch.minimum(torch.maximum(action, self.action_low), self.action_high))
+        self.advance(action)
         self.step_count += 1
         self._update_state()
         self.obs = self.observe()
@@ -136,6 +142,10 @@ class CharEnv:
         self.done = self.compute_done()
         self.ever_not_finite |= ~(torch.isfinite(self.obs).all(dim=-1) & torch.isfinite(self.reward))
         return self.obs
+
+    def advance(self, action: Tensor) -> None:
+        """The physics of one control step under ``action`` ``(N, action_size)``, clamped to the bounds."""
+        self.engine.step(torch.minimum(torch.maximum(action, self.action_low), self.action_high))
 
     def reset_done(self) -> Tensor:
         """Reset the environments whose episode ended; returns the observation the policy sees next."""
@@ -158,7 +168,7 @@ class CharEnv:
 
     def begin_episodes(self, mask: Tensor) -> None:
         """Put the environments in ``mask`` into their initial state: here, the default pose at rest."""
-        pose = self._init_pose.expand(self.num_envs, -1)
+        pose = self.init_pose.expand(self.num_envs, -1)
         still = torch.zeros(self.num_envs, 3, device=self.device)
         self.engine.reset(
             mask, pose[:, :3], quat_from_exp_map(pose[:, 3:6]), still, still, pose[:, 6:], torch.zeros_like(pose[:, 6:])

@@ -3,10 +3,11 @@
 import torch
 from torch import Tensor
 
-from mimickit.anim.motion_library import MotionFrame, MotionLibrary
+from mimickit.anim.motion_library import MotionFrame
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig
-from mimickit.envs.char_env import ALL, CharEnv, Rows
+from mimickit.envs.char_env import ALL, Rows
+from mimickit.envs.motion_env import MotionEnv
 from mimickit.envs.observations import phase_observation, target_observation, target_observation_size
 from mimickit.envs.rewards import TrackingState, imitation_reward, tracking_energies
 from mimickit.envs.terminations import has_fallen, has_strayed
@@ -14,7 +15,7 @@ from mimickit.envs.tracking_error import ERROR_NAMES, ErrorMeter, tracking_error
 from mimickit.errors import InputError
 
 
-class DeepMimicEnv(CharEnv):
+class DeepMimicEnv(MotionEnv):
     """The reference runs beside the character; reward, targets and failure compare the two.
 
     The global root is tracked exactly when ``enable_tar_obs`` and ``global_obs`` are both on.
@@ -34,10 +35,7 @@ class DeepMimicEnv(CharEnv):
         num_processes: int = 1,
     ):
         super().__init__(config, engine_config, num_envs, device, seed, rank, num_processes)
-        self.motions = MotionLibrary.load(config.motion_file, self.kinematics, device, rank, num_processes)
         self.track_root = config.enable_tar_obs and config.global_obs
-        self.motion_ids = torch.zeros(num_envs, dtype=torch.long, device=device)
-        self.motion_start = torch.zeros(num_envs, device=device)
         self._joint_w = self._joint_weights()
         self._dof_w = self._weights_of_dofs(self._joint_w)
         terms = ("pose", "vel", "root_pose", "root_vel", "key_pos")
@@ -47,7 +45,7 @@ class DeepMimicEnv(CharEnv):
         steps = (0, *config.tar_obs_steps) if config.enable_tar_obs else (0,)
         self._sample_offsets = torch.tensor(steps, device=device) * self.control_dt
         self._allocate_reference(len(steps))
-        self._errors = ErrorMeter(device)
+        self._errors = ErrorMeter(len(ERROR_NAMES), device)
         if config.log_tracking_error:
             self.diagnostics = ERROR_NAMES
 
@@ -97,30 +95,6 @@ class DeepMimicEnv(CharEnv):
                 self.char_model.num_joints, len(config.key_bodies), config.tar_obs_steps, config.root_height_obs
             )
         return size
-
-    @property
-    def motion_time(self) -> Tensor:
-        """Where each environment is in its clip, s, ``(N,)``."""
-        return self.motion_start + self.time
-
-    def begin_episodes(self, mask: Tensor) -> None:
-        """A clip by weight, at a random time (or 0), with the reference's full state."""
-        ids = self.motions.sample_ids(self.num_envs, self.generator)
-        start = self.motions.sample_times(ids, self.generator)
-        if not self.config.rand_reset:
-            start = torch.zeros_like(start)
-        self.motion_ids = torch.where(mask, ids, self.motion_ids)
-        self.motion_start = torch.where(mask, start, self.motion_start)
-        frame = self.motions.sample(self.motion_ids, self.motion_start)
-        self.engine.reset(
-            mask,
-            frame.root_pos,
-            frame.root_rot,
-            frame.root_vel,
-            frame.root_ang_vel,
-            self.kinematics.rot_to_dof(frame.joint_rot),
-            frame.dof_vel,
-        )
 
     def update_reference(self, rows: Rows = ALL) -> None:
         times = self.motion_time[rows].unsqueeze(-1) + self._sample_offsets
@@ -199,11 +173,6 @@ class DeepMimicEnv(CharEnv):
                 self.engine.body_pos, self.ref_body_pos, self.config.pose_termination_dist, self.track_root
             )
         return failed
-
-    def succeeded(self) -> Tensor:
-        """A clip that does not wrap has been followed to its end."""
-        ended = self.motion_time >= self.motions.lengths[self.motion_ids]
-        return ended & ~self.motions.wraps[self.motion_ids]
 
     def diagnostic_totals(self) -> tuple[Tensor, int]:
         return self._errors.totals() if self.diagnostics else super().diagnostic_totals()

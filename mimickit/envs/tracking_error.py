@@ -49,19 +49,19 @@ def tracking_errors(
 
 
 class ErrorMeter:
-    """Running mean of tracking errors over environments and steps, kept on the device until it is read."""
+    """Running mean of K errors over environments and steps, kept on the device until it is read."""
 
-    def __init__(self, device: torch.device):
-        self._sum = torch.zeros(len(ERROR_NAMES), dtype=torch.float64, device=device)
+    def __init__(self, num_errors: int, device: torch.device):
+        self._sum = torch.zeros(num_errors, dtype=torch.float64, device=device)
         self._count = 0
 
     def add(self, errors: Tensor) -> None:
-        """Add one step's errors ``(N, 7)``."""
+        """Add one step's errors ``(N, K)``."""
         self._sum += errors.sum(dim=0)
         self._count += len(errors)
 
     def totals(self) -> tuple[Tensor, int]:
-        """Sum over samples ``(7,)`` and number of samples since the last call; starts again."""
+        """Sum over samples ``(K,)`` and number of samples since the last call; starts again."""
         total, count = self._sum.clone(), self._count
         self._sum.zero_()
         self._count = 0

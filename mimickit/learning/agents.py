@@ -4,15 +4,16 @@ import importlib
 
 from mimickit.config.agent_config import AgentConfig
 from mimickit.envs.char_env import CharEnv
-from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.agent import Agent
 from mimickit.learning.processes import Processes
 
 AGENTS = {
     "PPO": ("mimickit.learning.ppo", "PPOAgent"),
+    "policy_free": ("mimickit.learning.policy_free", "PolicyFreeAgent"),
 }
 
 
-def build_agent(config: AgentConfig, env: CharEnv, processes: Processes, seed: int) -> PPOAgent:
+def build_agent(config: AgentConfig, env: CharEnv, processes: Processes, seed: int) -> Agent:
     """The agent that ``config.agent_name`` names, on the environment's device."""
     module, class_name = AGENTS[config.agent_name]
     return getattr(importlib.import_module(module), class_name)(config, env, processes, seed)

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from mimickit.config.agent_config import OptimizerConfig, PPOConfig
 from mimickit.envs.char_env import CharEnv
 from mimickit.envs.terminations import Done
+from mimickit.learning.agent import Agent, Metrics
 from mimickit.learning.networks import ActorCritic, DiagonalGaussian
-from mimickit.learning.normalizer import Normalizer
 from mimickit.learning.processes import Processes
-from mimickit.learning.return_tracker import ReturnTracker
 from mimickit.learning.returns import bootstrap_values, td_lambda_returns
 from mimickit.learning.rollout import Rollout, minibatches
 
@@ -27,8 +26,6 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], OptimizerConfig], torch.opti
         parameters, lr=config.learning_rate, weight_decay=config.weight_decay
     ),
 }
-
-Metrics = dict[str, Tensor]
 
 
 def build_optimizer(config: OptimizerConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -69,20 +66,16 @@ def normalized_advantages(advantage: Tensor, clip: float, processes: Processes) 
     return normalized.float().clamp(-clip, clip), mean.float(), std.float()
 
 
-class PPOAgent(nn.Module):
+class PPOAgent(Agent):
     """Policy, value function, normalisers and optimizers over one environment.
 
-    The module's ``state_dict`` is the model file: ``_obs_norm``, ``_a_norm`` and ``_model``.
+    The model file has ``_obs_norm``, ``_a_norm`` and ``_model``.
     """
 
+    config: PPOConfig
+
     def __init__(self, config: PPOConfig, env: CharEnv, processes: Processes, seed: int):
-        super().__init__()
-        self.config = config
-        self.env = env
-        self.processes = processes
-        self._obs_norm = Normalizer(env.obs_size)
-        self._a_norm = Normalizer(env.action_size)
-        self._a_norm.set_range(env.action_low.cpu(), env.action_high.cpu())
+        super().__init__(config, env, processes)
         self._model = ActorCritic(config.model, env.obs_size, env.action_size)
         self.to(env.device)
         processes.broadcast(self.state_dict().values())
@@ -90,26 +83,11 @@ class PPOAgent(nn.Module):
         self.critic_optimizer = build_optimizer(config.critic_optimizer, self._model.critic_parameters())
         self.generator = torch.Generator(device=env.device).manual_seed(seed)
         self.rollout: Rollout | None = None
-        self.train_returns = ReturnTracker(env.num_envs, env.device)
-        self.samples = 0  # of all processes
-        self.normalizer_samples = 0
-
-    @property
-    def samples_per_iteration(self) -> int:
-        """Over all processes."""
-        return self.config.steps_per_iter * self.env.num_envs * self.processes.size
 
     def begin_training(self) -> None:
-        """Allocate the rollout buffer and start episodes."""
         env = self.env
         self.rollout = Rollout(self.config.steps_per_iter, env.num_envs, env.obs_size, env.action_size, env.device)
-        self.normalizer_samples = self._obs_norm.count
-        self.restart_episodes()
-
-    def restart_episodes(self) -> None:
-        """Start all episodes anew; those under way do not count in the training return."""
-        self.env.reset()
-        self.train_returns.restart()
+        super().begin_training()
 
     def policy(self, obs: Tensor) -> DiagonalGaussian:
         """Distribution of normalised actions for raw observations ``(N, obs_size)``."""
@@ -117,11 +95,10 @@ class PPOAgent(nn.Module):
 
     @torch.no_grad()
     def best_action(self, obs: Tensor) -> Tensor:
-        """The policy's mean action, in physical units, ``(N, action_size)``."""
+        """The policy's mean action."""
         return self._a_norm.unnormalize(self.policy(obs).mean)
 
     def iterate(self) -> Metrics:
-        """One iteration; returns diagnostics as tensors on the device."""
         rollout = self.collect()
         metrics = self.update(rollout)
         self.samples += self.samples_per_iteration
@@ -158,7 +135,7 @@ class PPOAgent(nn.Module):
         metrics |= self.update_actor(
             flat_obs, rollout.flat(rollout.norm_action), rollout.flat(rollout.log_prob), rollout.flat(norm_advantage)
         )
-        self.update_normalizer(rollout)
+        self.update_normalizer(rollout.obs)
         return metrics | {
             "Adv_Mean": advantage_mean,
             "Adv_Std": advantage_std,
@@ -220,13 +197,3 @@ class PPOAgent(nn.Module):
         loss.backward()
         self.processes.average_gradients(parameters)
         optimizer.step()
-
-    @torch.no_grad()
-    def update_normalizer(self, rollout: Rollout) -> None:
-        """Let the rollout's observations into the statistics, until enough have been seen."""
-        if self.normalizer_samples >= self.config.normalizer_samples:
-            return
-        for obs in rollout.obs:
-            self._obs_norm.record(obs)
-        self._obs_norm.update(self.processes.sum(self._obs_norm.new_statistics()))
-        self.normalizer_samples += self.samples_per_iteration

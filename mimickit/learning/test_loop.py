@@ -8,7 +8,7 @@ import torch
 
 from mimickit.envs.terminations import Done
 from mimickit.errors import DivergenceError
-from mimickit.learning.ppo import PPOAgent
+from mimickit.learning.agent import Agent
 from mimickit.learning.return_tracker import EpisodeStatistics, ReturnTracker, statistics
 
 # Control steps between looks at whether all episodes have ended: each look waits for the device.
@@ -28,7 +28,7 @@ class TestResult:
 
 @torch.no_grad()
 def run_test(
-    agent: PPOAgent,
+    agent: Agent,
     num_episodes: int,
     on_step: Callable[[], None] | None = None,
     on_check: Callable[[int, EpisodeStatistics], None] | None = None,

@@ -13,7 +13,7 @@ import torch
 from mimickit.errors import DivergenceError
 from mimickit.learning.checkpoint import non_finite, save_model
 from mimickit.learning.logger import Logger
-from mimickit.learning.ppo import Metrics, PPOAgent
+from mimickit.learning.agent import Agent, Metrics
 from mimickit.learning.progress import Progress
 from mimickit.learning.return_tracker import statistics
 from mimickit.learning.test_loop import TestResult, run_test
@@ -55,7 +55,7 @@ def stop_on_signal(insist: bool) -> Iterator[list[int]]:
 
 
 def train(
-    agent: PPOAgent,
+    agent: Agent,
     out_dir: Path | None,
     max_samples: int | None,
     logger: Logger | None,
@@ -112,7 +112,7 @@ def train(
     )
 
 
-def _any_process(agent: PPOAgent, signals: list[int]) -> int:
+def _any_process(agent: Agent, signals: list[int]) -> int:
     """The signal that asked this process to stop, or another process: all must leave the loop together. 0: none did."""
     own = signals[0] if signals else 0
     if agent.processes.size == 1:
@@ -122,7 +122,7 @@ def _any_process(agent: PPOAgent, signals: list[int]) -> int:
 
 
 def _output(
-    agent: PPOAgent,
+    agent: Agent,
     iteration: int,
     metrics: Metrics,
     start: float,
@@ -164,14 +164,14 @@ def _output(
     return test
 
 
-def _mean_diagnostics(agent: PPOAgent) -> dict[str, float]:
+def _mean_diagnostics(agent: Agent) -> dict[str, float]:
     totals, count = agent.env.diagnostic_totals()
     count_tensor = torch.tensor([float(count)], dtype=torch.float64, device=agent.env.device)
     totals, count_tensor = agent.processes.sum(totals), agent.processes.sum(count_tensor)
     return dict(zip(agent.env.diagnostics, (totals / count_tensor.clamp(min=1.0)).tolist(), strict=True))
 
 
-def check_finite(agent: PPOAgent, values: dict[str, float], iteration: int) -> None:
+def check_finite(agent: Agent, values: dict[str, float], iteration: int) -> None:
     """Raise DivergenceError naming the first thing that is not finite: the physics, a loss, or a parameter."""
     bad_envs = agent.env.ever_not_finite.nonzero()
     if len(bad_envs):

@@ -135,7 +135,7 @@ class Recorder:
         self._writer.close()
         out_dir.mkdir(parents=True, exist_ok=True)
         sheet = self._film.with_name("contact_sheet.png")
-        legend = [("simulated", _rgb(CHARACTER_COLOURS[0]))]
+        legend = [(self._stage.scene.character_label, _rgb(CHARACTER_COLOURS[0]))]
         if self._stage.scene.show_reference:
             legend.append(("reference", _rgb(REFERENCE_COLOURS[0])))
         write_contact_sheet(sheet, self._thumbnails.chosen(), self._evidence.fps, legend)

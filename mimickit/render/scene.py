@@ -31,6 +31,7 @@ class SceneSpec:
             last component is looked up.
         show_reference: a second, differently coloured character is drawn at the reference poses.
         props: rigid objects.
+        character_label: what the legend of a contact sheet calls the character.
         camera_mode: ``track`` moves the camera with the root; ``still`` keeps its place and only turns it.
     """
 
@@ -39,6 +40,7 @@ class SceneSpec:
     show_reference: bool
     props: tuple[PropSpec, ...] = ()
     camera_mode: str = "track"
+    character_label: str = "simulated"
 
     def __post_init__(self) -> None:
         if self.camera_mode not in CAMERA_MODES:

@@ -51,6 +51,7 @@ def open_view(case: Case, env: CharEnv) -> View:
             PropSpec(asset_file=prop.file, position=prop.pos, rotation=prop.rot) for prop in env.engine.scene.props
         ),
         camera_mode=case.env.camera_mode,
+        character_label=env.character_label,
     )
     fps = float(case.engine.control_freq)
     return View(env, Recorder(scene, fps=fps) if case.run.video else Window(scene, fps=fps))

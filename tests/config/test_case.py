@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from mimickit.config.agent_config import PolicyFreeConfig, PPOConfig
 from mimickit.config.arguments import parse_run_arguments
 from mimickit.config.case import Case, format_case, load_case, load_env
 from mimickit.config.document import DEFAULT, Source
@@ -61,7 +62,7 @@ def test_the_committed_case(project: Path) -> None:
     assert isinstance(case.env, DeepMimicEnvConfig)
     assert case.env.motion_file == Path("data/motions/humanoid/humanoid_spinkick.pkl")
     assert len(case.env.init_pose) == 34
-    assert case.agent is not None
+    assert isinstance(case.agent, PPOConfig)
     assert case.agent.actor_optimizer.learning_rate == 0.0001
     assert type(case.agent.actor_optimizer.learning_rate) is float
 
@@ -69,8 +70,8 @@ def test_the_committed_case(project: Path) -> None:
 def test_a_case_without_an_agent(project: Path) -> None:
     argv = ["--engine_config", "data/engines/mujoco_engine.yaml", "--env_config", ENV]
     case = load_case(parse_run_arguments(argv))
-    assert case.agent is None
-    assert yaml.safe_load(format_case(case))["agent"] is None
+    assert case.agent == PolicyFreeConfig()
+    assert yaml.safe_load(format_case(case))["agent"]["agent_name"] == "policy_free"
 
 
 def test_switching_the_backend_changes_one_argument(project: Path) -> None:
@@ -141,7 +142,7 @@ CHANGES = [
     (ENV, "reward_vel_w: 0.1", "reward_vel_w: -0.1", "'reward_vel_w' must be at least 0, not -0.1"),
     (ENV, "reward_vel_scale: 0.01", "reward_vel_scal: 0.01", "unknown key 'reward_vel_scal'; the nearest valid key is "
      "'reward_vel_scale'"),
-    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of deepmimic, not 'deepmimik'; the "
+    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of char_dof_test, deepmimic, view_motion, not 'deepmimik'; the "
      "nearest is 'deepmimic'"),
     (ENGINE, "engine_name: newton", "engine_name: newtn", "'engine_name' must be one of isaac_gym, isaac_lab, mujoco, "
      "newton, not 'newtn'; the nearest is 'newton'"),

@@ -27,6 +27,8 @@ KINDS: dict[str, tuple[str, dict[str, type[Any]]]] = {
 DEEPMIMIC_ENVS = [
     f"deepmimic_{name}_env.yaml" for name in ("g1", "go2", "humanoid", "humanoid_sword_shield", "pi_plus", "smpl")
 ]
+# Where the open bundle lacks the published clip, the environment names ours.
+OUR_CLIPS = {"view_motion_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_slash_down.pkl"}
 PPO_AGENTS = [f"deepmimic_{name}_ppo_agent.yaml" for name in ("g1", "go2", "humanoid", "pi_plus", "smpl")]
 
 
@@ -162,7 +164,10 @@ def test_committed_files_equal_the_published_ones(facts: Mapping[str, Any], repo
     for path in committed(repository, part):
         if path.name in facts[part]:
             compared += 1
-            published = build_part(part, Document(Source(path.name), facts[part][path.name]))
+            values = dict(facts[part][path.name])
+            if path.name in OUR_CLIPS:
+                values["motion_file"] = OUR_CLIPS[path.name]
+            published = build_part(part, Document(Source(path.name), values))
             assert build_part(part, read_yaml(path)) == published
     assert compared >= 2
 

@@ -39,7 +39,7 @@ RANGES: list[tuple[str, str, Any, Any, str]] = [
     ("mujoco", "num_threads", 1, 0, "at least 1"),
     ("gym", "ground_contact_height", 0, -TINY, "at least 0 m"),
     ("env", "episode_length", TINY, 0, "greater than 0 s"),
-    ("env", "init_pose", [0] * 6, [0] * 5, "at least 6 numbers"),
+    ("env", "init_pose", [0] * 6, [0] * 5, "3 numbers (root position), or 6 and a number for every DoF"),
     ("env", "key_bodies", [], ["head", "head"], "a list of different bodies"),
     ("env", "contact_bodies", [], ["head", "head"], "a list of different bodies"),
     ("env", "pose_termination_dist", TINY, 0, "greater than 0 m"),

@@ -70,7 +70,7 @@ def test_the_published_names() -> None:
 
 
 def test_the_meter_sums_and_starts_again() -> None:
-    meter = ErrorMeter(torch.device("cpu"))
+    meter = ErrorMeter(7, torch.device("cpu"))
     meter.add(torch.ones(3, 7))
     meter.add(torch.full((2, 7), 4.0))
     total, count = meter.totals()
