@@ -14,7 +14,7 @@ import torch
 from mujoco.rollout import Rollout
 from torch import Tensor
 
-from mimickit.anim.char_model import JointKind, Kinematics
+from mimickit.anim.char_model import CharModel, JointKind, Kinematics
 from mimickit.config.engine_config import MujocoEngineConfig
 from mimickit.engines.engine import Engine, Scene, require_control_mode
 from mimickit.engines.mujoco_scene import (
@@ -96,11 +96,21 @@ def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjMod
     except ValueError as error:
         raise InputError(f"{scene.char_file}: MuJoCo cannot compile it: {error}") from None
     check_scene(compiled, scene)
+    _set_ball_armatures(compiled, model)
     return compiled
 
 
+def _set_ball_armatures(compiled: mujoco.MjModel, model: CharModel) -> None:
+    """Give each axis of a ball joint the armature of its own hinge; a file can only give one to all three."""
+    for body, joint in zip(model.body_names, model.joints, strict=True):
+        if joint.kind is JointKind.SPHERICAL:
+            start = compiled.jnt_dofadr[compiled.body(body).jntadr[0]]
+            compiled.dof_armature[start : start + 3] = joint.armature
+    mujoco.mj_setConst(compiled, mujoco.MjData(compiled))  # what MuJoCo precomputes from it
+
+
 def _make_ball_joint(body: ET.Element, name: str) -> None:
-    """Replace a body's three hinges by one ball joint; class, armature and friction come from the first hinge."""
+    """Replace a body's three hinges by one ball joint; class and friction come from the first hinge."""
     hinges = body.findall("joint")
     first = copy.deepcopy(hinges[0])
     position = list(body).index(hinges[0])

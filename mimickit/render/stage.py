@@ -22,6 +22,8 @@ PROP_COLOURS: tuple[Colour, Colour] = ((0.62, 0.60, 0.56), (0.62, 0.60, 0.56))
 GROUND_COLOUR: Colour = (0.58, 0.61, 0.64)
 SKY_COLOUR: Colour = (0.66, 0.77, 0.90)
 HORIZON_COLOUR: Colour = (0.86, 0.89, 0.93)
+# Size of a unit shape as the viewer wants it, where that is not 1 in every direction: a barrel is not a cylinder.
+UNIT_SIZES = {"cylinder": (1.0, 1.0, 0.0)}  # radius, half height, radius of the bulge
 MATT = (0.65, 0.0, 0.0, 0.0)  # roughness, metallic, checker, texture
 CHECKERED = (0.9, 0.0, 1.0, 0.0)
 CHECKER_SIZE = 0.5  # metres
@@ -173,9 +175,10 @@ class Stage:
         figure = load_figure(spec.asset_file)
         return self._add_figure(f"/prop_{index}", figure, {shape.body: 0 for shape in figure.shapes}, PROP_COLOURS)
 
-    def _geometry(self, kind: str, size: tuple[float, ...] = (1.0, 1.0, 1.0)) -> str:
+    def _geometry(self, kind: str, size: tuple[float, ...] | None = None) -> str:
         import newton
 
+        size = size or UNIT_SIZES.get(kind, (1.0, 1.0, 1.0))
         path = f"/geometry/{kind}"
         if path not in self.viewer.objects:
             self.viewer.log_geo(path, int(getattr(newton.GeoType, kind.upper())), size, 0.0, True, hidden=True)
