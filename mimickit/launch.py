@@ -23,10 +23,10 @@ from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
 from mimickit.files import write_atomically
+from mimickit.learning.agent import Agent
 from mimickit.learning.agents import build_agent
 from mimickit.learning.checkpoint import load_model
 from mimickit.learning.logger import Logger, check_logger
-from mimickit.learning.agent import Agent
 from mimickit.learning.processes import Processes
 from mimickit.learning.progress import Progress
 from mimickit.learning.test_loop import TestResult, run_test

@@ -5,11 +5,9 @@ A ``.pkl`` clip is a pickled dict of plain numbers: ``loop_mode`` (0 clamp, 1 wr
 reader rebuilds numbers, lists, NumPy arrays and tensors and refuses everything else, so no clip is ever executed.
 """
 
-import io
 import math
 import pickle
 import warnings
-from collections import OrderedDict
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy as np
 from mimickit.anim.char_model import CharModel, JointKind
 from mimickit.errors import InputError
 from mimickit.files import write_atomically
+from mimickit.plain_pickle import load_numbers
 
 ROOT_DIM = 6  # root position and rotation in front of the DoFs of a frame
 
@@ -46,61 +45,6 @@ class Clip:
         return (len(self.frames) - 1) / self.fps
 
 
-def _torch_tensor_from_bytes(data: bytes) -> Any:
-    import torch
-
-    return torch.load(io.BytesIO(data), weights_only=True)
-
-
-def _torch_rebuild(*args: Any) -> Any:
-    import torch
-
-    return torch._utils._rebuild_tensor_v2(*args)
-
-
-def _numpy_reconstruct(*args: Any) -> np.ndarray:
-    return np._core.multiarray._reconstruct(*args)
-
-
-def _numpy_scalar(*args: Any) -> Any:
-    return np._core.multiarray.scalar(*args)
-
-
-def _numpy_from_buffer(*args: Any) -> np.ndarray:
-    return np._core.numeric._frombuffer(*args)
-
-
-def _latin1_bytes(text: str, encoding: str) -> bytes:
-    """How pickle protocols 0 to 2 spell bytes."""
-    if encoding != "latin1":
-        raise pickle.UnpicklingError(f"it spells bytes in the encoding '{encoding}', expected latin1")
-    return text.encode("latin1")
-
-
-# Everything a clip's pickle may name; each rebuilds numbers only.
-_ALLOWED = {
-    ("collections", "OrderedDict"): OrderedDict,
-    ("_codecs", "encode"): _latin1_bytes,
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _numpy_reconstruct,
-    ("numpy._core.multiarray", "_reconstruct"): _numpy_reconstruct,
-    ("numpy.core.multiarray", "scalar"): _numpy_scalar,
-    ("numpy._core.multiarray", "scalar"): _numpy_scalar,
-    ("numpy.core.numeric", "_frombuffer"): _numpy_from_buffer,
-    ("numpy._core.numeric", "_frombuffer"): _numpy_from_buffer,
-    ("torch._utils", "_rebuild_tensor_v2"): _torch_rebuild,
-    ("torch.storage", "_load_from_bytes"): _torch_tensor_from_bytes,
-}
-
-
-class _NumbersOnly(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _ALLOWED:
-            raise pickle.UnpicklingError(f"it names the code '{module}.{name}', which is not run")
-        return _ALLOWED[(module, name)]
-
-
 def _read_pickle(path: Path) -> Any:
     try:
         data = path.read_bytes()
@@ -109,7 +53,7 @@ def _read_pickle(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: the motion clip cannot be read: {error.strerror}") from None
     try:
-        return _NumbersOnly(io.BytesIO(data)).load()
+        return load_numbers(data)
     except Exception as error:  # rebuilding arrays and tensors from damaged bytes can raise anything
         detail = str(error) or type(error).__name__
         raise InputError(

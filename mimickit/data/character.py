@@ -13,9 +13,15 @@ from mimickit.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Joint:
-    """How a body moves against its parent: ``axis`` for a hinge, None for a ball joint."""
+    """How a body moves against its parent: ``axis`` for a hinge, None for a ball joint.
+
+    A ball joint's three coordinates are an exponential map; its names and limits are those of the three hinges (about
+    x, y and z) that the MJCF file spells it with.
+    """
 
     axis: np.ndarray | None
+    names: tuple[str, ...]  # of its hinges
+    limits: np.ndarray  # (dofs, 2) lowest and highest coordinate, radians; infinite where the file sets none
 
     @property
     def dofs(self) -> int:
@@ -43,6 +49,7 @@ class Shape:
     rot: np.ndarray  # (4,) xyzw
     size: np.ndarray  # (3,) as MuJoCo means it for this type
     type: mujoco.mjtGeom
+    vertices: np.ndarray  # (V, 3) of a mesh, in the shape's own frame; (0, 3) for any other type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,15 +61,27 @@ class Character:
     shapes: tuple[Shape, ...]
 
 
-# how far a shape reaches below its centre; `down` (N, 3) is the world's vertical in the shape's own frame
-_REACH = {
-    mujoco.mjtGeom.mjGEOM_SPHERE: lambda size, down: np.full(len(down), size[0]),
-    mujoco.mjtGeom.mjGEOM_CAPSULE: lambda size, down: size[0] + size[1] * np.abs(down[:, 2]),
-    mujoco.mjtGeom.mjGEOM_BOX: lambda size, down: np.abs(down) @ size,
-    mujoco.mjtGeom.mjGEOM_ELLIPSOID: lambda size, down: np.linalg.norm(down * size, axis=-1),
-    mujoco.mjtGeom.mjGEOM_CYLINDER: lambda size, down: (
-        size[0] * np.linalg.norm(down[:, :2], axis=-1) + size[1] * np.abs(down[:, 2])
+def _round_edge(down: np.ndarray) -> np.ndarray:
+    """Unit vectors (N, 3) across the z axis towards ``down``; zero where it points along the axis."""
+    across = down * np.array([1.0, 1.0, 0.0])
+    length = np.linalg.norm(across, axis=-1, keepdims=True)
+    return across / np.where(length < 1e-9, 1.0, length)
+
+
+# the point (N, 3) of a shape that lies furthest along `down` (N, 3), both in the shape's own frame
+_FURTHEST = {
+    mujoco.mjtGeom.mjGEOM_SPHERE: lambda shape, down: shape.size[0] * down,
+    mujoco.mjtGeom.mjGEOM_CAPSULE: lambda shape, down: (
+        shape.size[0] * down + shape.size[1] * np.sign(down) * np.array([0.0, 0.0, 1.0])
     ),
+    mujoco.mjtGeom.mjGEOM_BOX: lambda shape, down: shape.size * np.sign(down),
+    mujoco.mjtGeom.mjGEOM_ELLIPSOID: lambda shape, down: (
+        shape.size**2 * down / np.linalg.norm(shape.size * down, axis=-1, keepdims=True)
+    ),
+    mujoco.mjtGeom.mjGEOM_CYLINDER: lambda shape, down: (
+        shape.size[0] * _round_edge(down) + shape.size[1] * np.sign(down) * np.array([0.0, 0.0, 1.0])
+    ),
+    mujoco.mjtGeom.mjGEOM_MESH: lambda shape, down: shape.vertices[np.argmax(down @ shape.vertices.T, axis=-1)],
 }
 
 
@@ -79,11 +98,22 @@ def _joint(model: mujoco.MjModel, index: int, where: str) -> Joint | None:
         raise InputError(f"{where}: a joint away from its body's origin is not understood")
     if count == 0:
         return None
+    names = tuple(model.joint(j).name for j in joints)
+    limited = np.array([bool(model.jnt_limited[j]) for j in joints])
+    limits = np.where(limited[:, None], model.jnt_range[first : first + count], [-np.inf, np.inf])
     if count == 1:
-        return Joint(np.array(model.jnt_axis[first]))
+        return Joint(np.array(model.jnt_axis[first]), names, limits)
     if count == 3 and np.allclose(model.jnt_axis[first : first + 3], np.eye(3)):
-        return Joint(None)
+        return Joint(None, names, limits)
     raise InputError(f"{where}: expected one hinge, or three about x, y and z in this order, found {count}")
+
+
+def _vertices(model: mujoco.MjModel, geom: int) -> np.ndarray:
+    if model.geom_type[geom] != mujoco.mjtGeom.mjGEOM_MESH:
+        return np.zeros((0, 3))
+    mesh = model.geom_dataid[geom]
+    first, count = model.mesh_vertadr[mesh], model.mesh_vertnum[mesh]
+    return np.unique(model.mesh_vert[first : first + count].astype(float), axis=0)
 
 
 def load_character(path: Path) -> Character:
@@ -113,11 +143,12 @@ def load_character(path: Path) -> Character:
             rot=_xyzw(model.geom_quat[i]),
             size=np.array(model.geom_size[i]),
             type=mujoco.mjtGeom(model.geom_type[i]),
+            vertices=_vertices(model, i),
         )
         for i in range(model.ngeom)
         if model.geom_bodyid[i] > 0 and (model.geom_contype[i] or model.geom_conaffinity[i])
     )
-    strange = sorted({shape.type.name for shape in shapes if shape.type not in _REACH})
+    strange = sorted({shape.type.name for shape in shapes if shape.type not in _FURTHEST})
     if strange:
         raise InputError(f"{path}: the lowest point of these geoms is not known: {', '.join(strange)}")
     return Character(str(path), bodies, shapes)
@@ -147,17 +178,27 @@ def body_poses(character: Character, motion: Motion) -> tuple[np.ndarray, np.nda
     return np.stack(positions, axis=1), np.stack(rotations, axis=1)
 
 
+def shape_lows(character: Character, poses: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest point of each colliding shape: heights (N, S), and where it lies in its body's own frame (N, S, 3).
+
+    ``poses`` are the world positions (N, B, 3) and rotations (N, B, 4) of the bodies, from `body_poses`.
+    """
+    positions, rotations = poses
+    heights, points = [], []
+    for shape in character.shapes:
+        rotation = rotations[:, shape.body]
+        inverse = multiply(rotation, shape.rot) * np.array([-1.0, -1.0, -1.0, 1.0])
+        down = rotate(inverse, np.array([0.0, 0.0, -1.0]))
+        point = shape.pos + rotate(shape.rot, _FURTHEST[shape.type](shape, down))
+        points.append(point)
+        heights.append(positions[:, shape.body, 2] + rotate(rotation, point)[:, 2])
+    return np.stack(heights, axis=1), np.stack(points, axis=1)
+
+
 def lowest_points(character: Character, motion: Motion) -> np.ndarray:
     """Height (N,) of the lowest point of any colliding shape, in each frame."""
-    positions, rotations = body_poses(character, motion)
-    lowest = np.full(len(positions), np.inf)
-    for shape in character.shapes:
-        centre = positions[:, shape.body] + rotate(rotations[:, shape.body], shape.pos)
-        turn = multiply(rotations[:, shape.body], shape.rot)
-        inverse = turn * np.array([-1.0, -1.0, -1.0, 1.0])
-        down = rotate(inverse, np.array([0.0, 0.0, -1.0]))
-        lowest = np.minimum(lowest, centre[:, 2] - _REACH[shape.type](shape.size, down))
-    return lowest
+    heights, _ = shape_lows(character, body_poses(character, motion))
+    return heights.min(axis=1)
 
 
 def to_frames(character: Character, motion: Motion) -> np.ndarray:
@@ -168,3 +209,19 @@ def to_frames(character: Character, motion: Motion) -> np.ndarray:
             track = motion.joints[body.name]
             columns.append(to_exponential_map(track) if body.joint.axis is None else track[:, None])
     return np.concatenate(columns, axis=1)
+
+
+def num_dofs(character: Character) -> int:
+    """Coordinates of all joints, the root's left out."""
+    return sum(body.joint.dofs for body in character.bodies if body.joint)
+
+
+def joints_of_dofs(character: Character, dofs: np.ndarray) -> dict[str, np.ndarray]:
+    """The tracks of a `Motion`'s joints, from the columns (N, D) that follow the root's in a clip's frames."""
+    joints, column = {}, 0
+    for body in character.bodies:
+        if body.joint is not None:
+            track = dofs[:, column : column + body.joint.dofs]
+            joints[body.name] = from_exponential_map(track) if body.joint.axis is None else track[:, 0]
+            column += body.joint.dofs
+    return joints

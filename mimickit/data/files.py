@@ -1,10 +1,16 @@
-"""Content hashes, and one writer at a time."""
+"""Where downloads are kept, content hashes, and one writer at a time."""
 
 import contextlib
 import fcntl
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+
+
+def default_cache() -> Path:
+    """``$MIMICKIT_CACHE``, or ``~/.cache/mimickit``."""
+    return Path(os.environ.get("MIMICKIT_CACHE") or Path.home() / ".cache" / "mimickit")
 
 
 def sha256_of(path: Path) -> str:

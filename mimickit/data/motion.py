@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,6 +28,63 @@ class Motion:
     def duration(self) -> float:
         """Seconds from the first frame to the last."""
         return float(self.times[-1])
+
+    def section(self, first: int, end: int) -> "Motion":
+        """Frames ``first`` to before ``end``, with times from 0; what is cut out does not wrap."""
+        joints = {name: track[first:end] for name, track in self.joints.items()}
+        times = self.times[first:end] - self.times[first]
+        whole = len(times) == len(self.times)
+        return Motion(times, self.root_pos[first:end], self.root_rot[first:end], joints, self.wrap and whole)
+
+    def without(self, first: int, end: int) -> "Motion":
+        """All frames but ``first`` to before ``end``; the later ones follow one frame's time after the earlier ones."""
+
+        def cut(track: np.ndarray) -> np.ndarray:
+            return np.concatenate([track[:first], track[end:]])
+
+        gap = self.times[end] - self.times[first]
+        times = np.concatenate([self.times[:first], self.times[end:] - gap])
+        joints = {name: cut(track) for name, track in self.joints.items()}
+        return Motion(times, cut(self.root_pos), cut(self.root_rot), joints, wrap=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Landmarks:
+    """Named points of a body over N frames, in the world's frame: z up, metres.
+
+    ``positions`` holds (N, 3) arrays by name; a recording gives those of `LANDMARK_NAMES` that it has.
+    """
+
+    times: np.ndarray  # (N,) seconds, from 0, increasing
+    positions: Mapping[str, np.ndarray]
+    wrap: bool  # it repeats: the last frame continues as the first
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the first frame to the last."""
+        return float(self.times[-1])
+
+    def section(self, first: int, end: int) -> "Landmarks":
+        """Frames ``first`` to before ``end``, with times from 0; what is cut out does not wrap."""
+        positions = {name: track[first:end] for name, track in self.positions.items()}
+        times = self.times[first:end] - self.times[first]
+        return Landmarks(times, positions, self.wrap and len(times) == len(self.times))
+
+    def without(self, first: int, end: int) -> "Landmarks":
+        """All frames but ``first`` to before ``end``; the later ones follow one frame's time after the earlier ones."""
+        gap = self.times[end] - self.times[first]
+        times = np.concatenate([self.times[:first], self.times[end:] - gap])
+        positions = {name: np.concatenate([track[:first], track[end:]]) for name, track in self.positions.items()}
+        return Landmarks(times, positions, wrap=False)
+
+
+Recorded = TypeVar("Recorded", Motion, Landmarks)
+
+_LIMB_LANDMARKS = ("hip", "knee", "ankle", "heel", "toe", "shoulder", "elbow", "wrist", "hand")
+LANDMARK_NAMES = (
+    *("pelvis", "chest", "neck", "head"),
+    *(f"{side}_{name}" for side in ("left", "right") for name in _LIMB_LANDMARKS),
+)
 
 
 def checked_motion(motion: Motion, source: str) -> Motion:
@@ -54,27 +112,18 @@ def checked_motion(motion: Motion, source: str) -> Motion:
     return dataclasses.replace(motion, root_rot=root_rot, joints=joints)
 
 
-def first_frames(motion: Motion, count: int | None) -> Motion:
-    """The first ``count`` frames (all of them for None). Raises `InputError` when there are not as many."""
-    if count is None:
-        return motion
-    if count > len(motion.times):
-        raise InputError(f"the recipe keeps {count} frames of a recording that has {len(motion.times)}")
-    joints = {name: track[:count] for name, track in motion.joints.items()}
-    return Motion(motion.times[:count], motion.root_pos[:count], motion.root_rot[:count], joints, motion.wrap)
-
-
-def resampled(motion: Motion, fps: int) -> Motion:
-    """``motion`` at evenly spaced frames: positions and hinge angles linear, rotations by slerp.
+def resampled(recorded: Recorded, fps: int) -> Recorded:
+    """``recorded`` at evenly spaced frames: positions and hinge angles linear, rotations by slerp.
 
     First and last frame are the recording's own, so that a loop still closes where it did. The time between frames is
     the nearest to 1/fps that allows it, and the frames are then taken to be 1/fps apart: the speed changes by at most
     half a frame over the clip.
     """
-    steps = max(1, round(motion.duration * fps))
-    sample = np.linspace(0.0, motion.duration, steps + 1)
-    lower = np.clip(np.searchsorted(motion.times, sample, side="right") - 1, 0, len(motion.times) - 2)
-    weight = (sample - motion.times[lower]) / (motion.times[lower + 1] - motion.times[lower])
+    steps = max(1, round(recorded.duration * fps))
+    sample = np.linspace(0.0, recorded.duration, steps + 1)
+    lower = np.clip(np.searchsorted(recorded.times, sample, side="right") - 1, 0, len(recorded.times) - 2)
+    weight = (sample - recorded.times[lower]) / (recorded.times[lower + 1] - recorded.times[lower])
+    times = np.arange(steps + 1) / fps
 
     def linear(track: np.ndarray) -> np.ndarray:
         w = weight.reshape(-1, *[1] * (track.ndim - 1))
@@ -83,9 +132,10 @@ def resampled(motion: Motion, fps: int) -> Motion:
     def rotation(track: np.ndarray) -> np.ndarray:
         return unit_and_continuous(slerp(track[lower], track[lower + 1], weight), "resampled rotation")
 
-    joints = {name: rotation(track) if track.ndim == 2 else linear(track) for name, track in motion.joints.items()}
-    times = np.arange(steps + 1) / fps
-    return Motion(times, linear(motion.root_pos), rotation(motion.root_rot), joints, motion.wrap)
+    if isinstance(recorded, Landmarks):
+        return Landmarks(times, {name: linear(track) for name, track in recorded.positions.items()}, recorded.wrap)
+    joints = {name: rotation(track) if track.ndim == 2 else linear(track) for name, track in recorded.joints.items()}
+    return Motion(times, linear(recorded.root_pos), rotation(recorded.root_rot), joints, recorded.wrap)
 
 
 def lifted(motion: Motion, height: float) -> Motion:

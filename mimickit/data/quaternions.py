@@ -27,6 +27,12 @@ def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     return v + w * twice + np.cross(axis, twice)
 
 
+def heading(q: np.ndarray) -> np.ndarray:
+    """Angle (N,) about the vertical from the world's x axis to where each rotation (N, 4) takes it, seen from above."""
+    forward = rotate(q, np.array([1.0, 0.0, 0.0]))
+    return np.arctan2(forward[..., 1], forward[..., 0])
+
+
 def unit_and_continuous(q: np.ndarray, what: str) -> np.ndarray:
     """Recorded quaternions (N, 4) scaled to length 1, each with the sign nearer to the one before it.
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from mimickit.errors import DivergenceError
+from mimickit.learning.agent import Agent, Metrics
 from mimickit.learning.checkpoint import non_finite, save_model
 from mimickit.learning.logger import Logger
-from mimickit.learning.agent import Agent, Metrics
 from mimickit.learning.progress import Progress
 from mimickit.learning.return_tracker import statistics
 from mimickit.learning.test_loop import TestResult, run_test

@@ -51,7 +51,8 @@ def test_shapes_and_inertias_agree(assets: Path, name: str) -> None:
     assert bodies == expected_bodies
     np.testing.assert_allclose(numbers, expected_numbers, atol=1e-5)
     for field in ("body_mass", "body_ipos", "dof_armature", "dof_frictionloss", "dof_invweight0"):
-        np.testing.assert_allclose(getattr(by_newton, field), getattr(by_mujoco, field), rtol=1e-5, atol=1e-6, err_msg=field)
+        pair = (getattr(by_newton, field), getattr(by_mujoco, field))
+        np.testing.assert_allclose(*pair, rtol=1e-5, atol=1e-6, err_msg=field)
     tensors = []
     for model in (by_newton, by_mujoco):  # about the body's axes: principal axes may come in another order
         turn = Rotation.from_quat(np.roll(model.body_iquat, -1, axis=1)).as_matrix()

@@ -12,7 +12,6 @@ from mimickit.anim import load_character
 from mimickit.config.engine_config import ENGINE_CONFIGS
 from mimickit.data.characters import CHARACTERS
 from mimickit.engines import Scene, build_engine
-from mimickit.engines.engine import Engine
 
 STEPS = 60  # control steps at 30 Hz
 TOUCH = 0.1  # N, above which a body counts as touching the ground
@@ -109,34 +108,6 @@ def test_the_g1s_straight_arms_lie_in_its_hips_as_the_published_ones_do(assets: 
     assert ours <= theirs
 
 
-def _pitch(rotation: torch.Tensor) -> torch.Tensor:
-    """Forward lean (N,) of rotations (N, 4) xyzw, rad."""
-    x, y, z, w = rotation.unbind(dim=1)
-    return torch.asin(2.0 * (w * y - z * x))
-
-
-def _balance_g1(engine: Engine, target: torch.Tensor) -> torch.Tensor:
-    """PD targets that keep the G1 upright.
-
-    Its ankles resist a lean with 57 N m/rad and its waist with 28.5, where gravity drives them with about 210 and 28,
-    so that no fixed target can hold it, with the published model or ours: ankles must push the root back over the
-    feet, and hips and waist hold the trunk level.
-    """
-    character = engine.scene.char_model
-    dof, body = character.dof_names.index, character.body_names.index
-    feet = sum(engine.body_pos[:, body(foot), 0] for foot in FEET["g1"]) / 2
-    ahead, speed = engine.root_pos[:, 0] - feet + 0.01, engine.root_vel[:, 0]
-    action = target.clone()
-    action[:, dof("waist_pitch_joint")] -= 1.2 * _pitch(engine.body_rot[:, body("torso_link")])
-    for side in ("left", "right"):
-        action[:, dof(f"{side}_ankle_pitch_joint")] += 8.0 * ahead + 3.0 * speed
-        action[:, dof(f"{side}_hip_pitch_joint")] += _pitch(engine.root_rot) + 0.1 * engine.root_ang_vel[:, 1]
-    return action
-
-
-_BALANCE: Mapping[str, Callable[[Engine, torch.Tensor], torch.Tensor]] = {"g1": _balance_g1}
-
-
 @pytest.mark.parametrize("engine_name", ["mujoco", "newton"])
 @pytest.mark.parametrize("name", CHARACTERS)
 def test_stands_for_two_seconds(
@@ -161,7 +132,7 @@ def test_stands_for_two_seconds(
         touching = torch.zeros(character.num_bodies, dtype=torch.bool)
         lowest = height
         for _ in range(STEPS):
-            engine.step(_BALANCE[name](engine, pose) if name in _BALANCE else pose)
+            engine.step(pose)
             touching |= (engine.ground_force.norm(dim=-1) > TOUCH).any(dim=0)
             lowest = min(lowest, float(engine.root_pos[:, 2].min()))
         engine.check_capacity()

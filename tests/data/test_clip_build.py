@@ -5,7 +5,6 @@ import fcntl
 import hashlib
 import json
 import pickle
-import subprocess
 import threading
 from pathlib import Path
 
@@ -14,9 +13,13 @@ import pytest
 from rich.console import Console
 
 from mimickit.data import download
+from mimickit.data.authored import SWINGS
 from mimickit.data.build import build
 from mimickit.data.manifest import MANIFEST_NAME, ClipState, clip_state, read_manifest
+from mimickit.data.pipeline import READERS
 from mimickit.data.recipes import RECIPES
+from mimickit.data.recipes.recipe import Authored, Recipe, Recording
+from mimickit.data.steps import Mirror, Section, Speed
 from mimickit.errors import InputError
 
 
@@ -31,13 +34,19 @@ def make(workshop, assets: Path, console: Console):
 
 
 @pytest.fixture
-def no_pip(monkeypatch: pytest.MonkeyPatch):
-    """Call it to make any later start of a process fail."""
+def no_download(monkeypatch: pytest.MonkeyPatch):
+    """Call it to make any later download fail."""
 
     def forbid() -> None:
-        monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: pytest.fail(f"a process was started: {a}"))
+        monkeypatch.setattr(download, "find_offer", lambda *a, **k: pytest.fail(f"a package was looked for: {a}"))
 
     return forbid
+
+
+def changed(recipe: Recipe, **changes) -> Recipe:
+    """The recipe with another recording: ``changes`` replace fields of its `Recording`."""
+    assert isinstance(recipe.source, Recording)
+    return dataclasses.replace(recipe, source=dataclasses.replace(recipe.source, **changes))
 
 
 def test_a_clip_is_plain_numbers_at_60_frames_per_second(workshop, make) -> None:
@@ -61,42 +70,62 @@ def test_equal_inputs_give_equal_bytes(workshop, make) -> None:
     assert workshop.clip.read_bytes() == first
 
 
-def test_a_second_build_does_nothing(workshop, make, no_pip, capsys) -> None:
+def test_a_second_build_does_nothing(workshop, make, no_download, capsys) -> None:
     make()
     before = {path: path.stat().st_mtime_ns for path in workshop.output.rglob("*") if path.name != ".lock"}
-    no_pip()
+    no_download()
     capsys.readouterr()
     assert make() == 0
     assert capsys.readouterr().out.startswith("nothing to do: 1 of 1 clips")
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
-def test_a_deleted_clip_comes_from_the_cache(workshop, make, no_pip) -> None:
+def test_a_deleted_clip_comes_from_the_cache(workshop, make, no_download) -> None:
     make()
     workshop.clip.unlink()
-    no_pip()
+    no_download()
     assert make() == 1
     assert workshop.clip.exists()
 
 
 def test_a_changed_recipe_rebuilds_its_clip(workshop, make) -> None:
     make()
-    shorter = dataclasses.replace(workshop.recipe, source_frames=6)
+    shorter = dataclasses.replace(workshop.recipe, steps=(Section(0, 6),))
     assert clip_state(shorter, workshop.output, read_manifest(workshop.output)) is ClipState.STALE
     assert make(shorter) == 1
     assert len(pickle.loads(workshop.clip.read_bytes())["frames"]) == 11
 
 
-@pytest.mark.parametrize("change", ["converter_version", "member"])
-def test_digest_covers_converter_and_recording(workshop, change: str) -> None:
-    other = {"converter_version": 2, "member": "recordings/other.txt"}[change]
-    assert dataclasses.replace(workshop.recipe, **{change: other}).digest() != workshop.recipe.digest()
+def test_digest_covers_recording_reader_character_and_steps(workshop) -> None:
+    recipe = workshop.recipe
+    others = [
+        changed(recipe, version=2),
+        changed(recipe, member="recordings/other.txt"),
+        changed(recipe, reader="isaaclab"),
+        changed(recipe, package=dataclasses.replace(workshop.package, sha256="0" * 64)),
+        dataclasses.replace(recipe, character="sword_shield"),
+        dataclasses.replace(recipe, steps=(Speed(2.0),)),
+        dataclasses.replace(recipe, steps=(Speed(2.5),)),
+        dataclasses.replace(recipe, steps=(Speed(2.0), Mirror())),
+        dataclasses.replace(recipe, source=Authored("thrust")),
+    ]
+    assert len({recipe.digest(), *(other.digest() for other in others)}) == 1 + len(others)
+    renamed = dataclasses.replace(recipe, name="humanoid_jump", note="higher")
+    assert renamed.digest() == recipe.digest()
 
 
-def test_a_file_that_was_there_before_is_the_users(workshop, make, capsys, no_pip) -> None:
+def test_a_clip_made_from_another_has_all_its_steps_in_the_digest(workshop) -> None:
+    fast = dataclasses.replace(workshop.recipe, steps=(Speed(2.0),))
+    mirrored = Recipe("humanoid_hop_mirrored", "humanoid", fast, (Mirror(),))
+    at_once = dataclasses.replace(workshop.recipe, steps=(Speed(2.0), Mirror()))
+    assert mirrored.digest() == at_once.digest()
+    assert mirrored.origin() == workshop.recipe.source
+
+
+def test_a_file_that_was_there_before_is_the_users(workshop, make, capsys, no_download) -> None:
     workshop.clip.parent.mkdir(parents=True)
     workshop.clip.write_bytes(b"from the archive")
-    no_pip()
+    no_download()
     assert make() == 0
     assert workshop.clip.read_bytes() == b"from the archive"
     assert "left alone, as they are your own files: humanoid_hop" in capsys.readouterr().out
@@ -105,13 +134,13 @@ def test_a_file_that_was_there_before_is_the_users(workshop, make, capsys, no_pi
 def test_a_built_clip_that_was_changed_is_the_users(workshop, make) -> None:
     make()
     workshop.clip.write_bytes(b"edited")
-    assert make(dataclasses.replace(workshop.recipe, converter_version=2)) == 0
+    assert make(changed(workshop.recipe, version=2)) == 0
     assert workshop.clip.read_bytes() == b"edited"
 
 
 def test_a_build_cut_short_leaves_the_clip_missing_not_foreign(workshop, make, monkeypatch) -> None:
     make()
-    newer = dataclasses.replace(workshop.recipe, converter_version=2)
+    newer = changed(workshop.recipe, version=2)
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device", str(path))
@@ -127,7 +156,7 @@ def test_a_build_cut_short_leaves_the_clip_missing_not_foreign(workshop, make, m
 def test_a_wrong_hash_names_file_expected_and_actual(workshop, make) -> None:
     wrong = dataclasses.replace(workshop.package, sha256="0" * 64)
     with pytest.raises(InputError) as caught:
-        make(dataclasses.replace(workshop.recipe, package=wrong))
+        make(changed(workshop.recipe, package=wrong))
     message = str(caught.value)
     assert workshop.package.filename in message
     assert "0" * 64 in message
@@ -146,50 +175,15 @@ def test_a_damaged_cached_wheel_is_named_not_used(workshop, make) -> None:
         make()
 
 
-def test_what_a_killed_download_left_is_not_used(workshop, make) -> None:
-    leftover = workshop.cache / "wheels" / "incoming-dead"
-    leftover.mkdir(parents=True)
-    (leftover / workshop.package.filename).write_bytes(b"half a wheel")
-    assert make() == 1
-    assert not leftover.exists()
-
-
-def test_an_interrupted_download_kills_pip_and_leaves_nothing(workshop, make, monkeypatch) -> None:
-    started = []
-    real = subprocess.Popen
-
-    def slow(command, **options):
-        started.append(real(["sleep", "60"], **options))
-        return started[0]
-
-    def interrupt(seconds: float) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(subprocess, "Popen", slow)
-    monkeypatch.setattr(download.time, "sleep", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        make()
-    assert started[0].returncode is not None
-    assert [path.name for path in (workshop.cache / "wheels").iterdir()] == [".lock"]
-
-
-def test_a_wheel_that_pip_cannot_find_says_what_pip_said(workshop, make) -> None:
-    (workshop.index / workshop.package.filename).unlink()
-    with pytest.raises(InputError) as caught:
-        make()
-    message = str(caught.value)
-    assert workshop.package.filename in message
-    assert "pip said: 'ERROR:" in message
-    assert "\n" not in message
-
-
 def test_a_missing_member_is_named(workshop, make) -> None:
     with pytest.raises(InputError, match=r"recordings-1.5-py3-none-any.whl holds no recordings/skip.txt"):
-        make(dataclasses.replace(workshop.recipe, member="recordings/skip.txt"))
+        make(changed(workshop.recipe, member="recordings/skip.txt"))
 
 
-def test_a_missing_character_is_found_before_the_download(workshop, console: Console, no_pip, tmp_path: Path) -> None:
-    no_pip()
+def test_a_missing_character_is_found_before_the_download(
+    workshop, console: Console, no_download, tmp_path: Path
+) -> None:
+    no_download()
     with pytest.raises(InputError, match="no character file"):
         build([workshop.recipe], workshop.output, workshop.cache, tmp_path / "nowhere", console)
 
@@ -216,24 +210,35 @@ def test_builds_of_one_folder_take_turns(workshop, make, capsys) -> None:
     assert "waiting for another build" in capsys.readouterr().out
 
 
-def test_sources_name_every_clip_with_its_licence(workshop, make) -> None:
+def test_sources_name_every_clip_with_its_source_and_licence(workshop, make) -> None:
     make()
-    text = (workshop.output / "SOURCES.md").read_text()
+    rows = {row[1]: row for line in (workshop.output / "SOURCES.md").read_text().splitlines() if (row := cells(line))}
     for recipe in RECIPES.values():
-        assert recipe.clip in text
-        assert recipe.member in text
-        assert recipe.package.sha256 in text
-        assert recipe.package.licence in text
+        row, origin = rows[recipe.clip], recipe.origin()
+        if isinstance(origin, Recording):
+            package = origin.package
+            assert row[2:5] == [package.licence, f"{package.name} {package.version}", origin.member]
+            assert package.sha256 in rows[package.name]
+        else:
+            assert row[2:4] == ["Apache-2.0", "authored here"]
+        if recipe.name.endswith("_mirrored"):
+            assert "mirrored" in row[5]
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a Markdown table's row."""
+    return [cell.strip() for cell in line.split("|")] if line.startswith("|") else []
 
 
 def test_the_table_is_consistent() -> None:
-    from mimickit.data.build import CONVERTERS
-
-    assert len({recipe.clip for recipe in RECIPES.values()}) == len(RECIPES) == 18
+    assert len({recipe.clip for recipe in RECIPES.values()}) == len(RECIPES)
     for recipe in RECIPES.values():
-        assert recipe.converter in CONVERTERS
-        assert len(bytes.fromhex(recipe.package.sha256)) == 32
-        assert recipe.package.filename.startswith(f"{recipe.package.name}-{recipe.package.version}-")
+        origin = recipe.origin()
+        if isinstance(origin, Recording):
+            assert origin.reader in READERS
+            assert len(bytes.fromhex(origin.package.sha256)) == 32
+        else:
+            assert origin.name in SWINGS
 
 
 def test_manifest_is_readable_json(workshop, make) -> None:

@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[2]
 def command(workshop, assets: Path, monkeypatch: pytest.MonkeyPatch):
     """Run the command with the workshop's folders and table."""
     table = {workshop.recipe.name: workshop.recipe}
-    monkeypatch.setattr("mimickit.data.__main__.RECIPES", table)
     monkeypatch.setattr("mimickit.data.recipes.RECIPES", table)
     monkeypatch.setattr("mimickit.data.build.RECIPES", table)
 
@@ -44,14 +43,15 @@ def case(workshop, tmp_path: Path) -> Path:
 
 def test_build_then_list(workshop, command, capsys) -> None:
     assert command("list") == 0
-    assert "humanoid_hop              missing         recordings 1.5    CC0-1.0" in capsys.readouterr().out
+    missing = f"{'humanoid_hop':44}{'missing':16}{'recordings 1.5':30}CC0-1.0"
+    assert missing in capsys.readouterr().out
     assert command("build") == 0
     assert "built humanoid_hop" in capsys.readouterr().out
     assert command("list") == 0
-    assert "humanoid_hop              built " in capsys.readouterr().out
+    assert f"{'humanoid_hop':44}built " in capsys.readouterr().out
     workshop.clip.write_bytes(b"edited")
     assert command("list") == 0
-    assert "humanoid_hop              your own file" in capsys.readouterr().out
+    assert f"{'humanoid_hop':44}your own file" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", ["hop", "humanoid_hop", "humanoid/humanoid_hop.pkl"])

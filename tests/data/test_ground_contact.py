@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mimickit.data import humanoid3d
-from mimickit.data.build import make_clip
 from mimickit.data.character import body_poses, check_joints, load_character, lowest_points, to_frames
 from mimickit.data.motion import Motion, checked_motion
-from mimickit.data.recipes import PYBULLET, Recipe
+from mimickit.data.pipeline import Maker
+from mimickit.data.readers import humanoid3d
+from mimickit.data.recipes.packages import PYBULLET
+from mimickit.data.recipes.recipe import Recipe, Recording
 from mimickit.errors import InputError
 
-RECIPE = Recipe("humanoid_hop", PYBULLET, "hop.txt", "humanoid3d", 1)
+RECIPE = Recipe("humanoid_hop", "humanoid", Recording(PYBULLET, "hop.txt", "humanoid3d"))
 
 
 def _standing(assets: Path, **changes: np.ndarray) -> tuple:
@@ -37,13 +38,15 @@ def test_a_turned_foot_reaches_down_by_its_corner(assets: Path) -> None:
     assert lowest_points(character, motion) == pytest.approx([1.0 - 0.831416 + toe], abs=1e-9)
 
 
-def test_a_built_clip_touches_the_ground_and_goes_no_deeper(
+def test_a_built_clip_stands_on_the_ground_most_of_the_time(
     assets: Path, humanoid3d_file: bytes, ground_distance: Callable[[np.ndarray], np.ndarray]
 ) -> None:
-    character = load_character(assets / "humanoid" / "humanoid.xml")
-    clip = make_clip(RECIPE, humanoid3d_file, character)
+    clip = Maker(lambda _: humanoid3d_file, assets).clip(RECIPE)
     assert abs(clip.lift) > 0.01  # as recorded it does not touch
-    assert ground_distance(clip.frames).min() == pytest.approx(0.0, abs=1e-5)
+    distances = ground_distance(to_frames(clip.character, clip.motion))
+    bands = [distances[(distances >= low) & (distances <= low + 0.02)] for low in np.sort(distances)]
+    assert max(bands, key=len).mean() == pytest.approx(0.0, abs=1e-5)
+    assert distances.min() < -0.001  # the lowest frame alone does not settle it
 
 
 def test_body_poses_agree_with_mujoco(

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from mimickit.data.motion import Motion, checked_motion, first_frames, lifted, resampled
+from mimickit.data.motion import Landmarks, Motion, checked_motion, lifted, resampled
 from mimickit.errors import InputError
 
 
@@ -65,11 +65,24 @@ def test_lift_moves_only_up(quarter_turn: Motion) -> None:
     )
 
 
-def test_first_frames_cuts_everything(quarter_turn: Motion) -> None:
-    motion = first_frames(quarter_turn, 2)
+def test_a_section_cuts_everything_and_starts_at_zero(quarter_turn: Motion) -> None:
+    motion = quarter_turn.section(1, 3)
     assert {len(track) for track in (motion.times, motion.root_pos, motion.root_rot, *motion.joints.values())} == {2}
-    with pytest.raises(InputError, match="keeps 4 frames of a recording that has 3"):
-        first_frames(quarter_turn, 4)
+    np.testing.assert_allclose(motion.times, quarter_turn.times[1:] - quarter_turn.times[1])
+    np.testing.assert_array_equal(motion.root_pos, quarter_turn.root_pos[1:])
+    repeating = dataclasses.replace(quarter_turn, wrap=True)
+    assert [repeating.section(0, 3).wrap, repeating.section(0, 2).wrap] == [True, False]
+
+
+def test_landmarks_are_cut_and_resampled_linearly() -> None:
+    times = np.array([0.0, 0.1, 0.2])
+    landmarks = Landmarks(times, {"head": np.array([[0.0, 0, 1], [1.0, 0, 1], [1.0, 3, 1]])}, wrap=False)
+    fine = resampled(landmarks, 60)
+    assert len(fine.times) == 13
+    np.testing.assert_allclose(fine.positions["head"][[3, 9]], [[0.5, 0, 1], [1.0, 1.5, 1]], atol=1e-12)
+    cut = landmarks.section(1, 3)
+    np.testing.assert_allclose(cut.times, [0.0, 0.1])
+    np.testing.assert_array_equal(cut.positions["head"], [[1.0, 0, 1], [1.0, 3, 1]])
 
 
 @pytest.mark.parametrize(
@@ -90,4 +103,4 @@ def test_bad_recordings_are_named(quarter_turn: Motion, change: dict, message: s
 
 def test_a_single_frame_is_no_motion(quarter_turn: Motion) -> None:
     with pytest.raises(InputError, match="at least 2 frames, this one has 1"):
-        checked_motion(first_frames(quarter_turn, 1), "hop.txt")
+        checked_motion(quarter_turn.section(0, 1), "hop.txt")

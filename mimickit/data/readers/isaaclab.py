@@ -10,9 +10,9 @@ import zipfile
 
 import numpy as np
 
-from mimickit.data.humanoid3d import ARM_OFFSETS
 from mimickit.data.motion import Motion
 from mimickit.data.quaternions import from_exponential_map, multiply
+from mimickit.data.readers.humanoid3d import ARM_OFFSETS
 from mimickit.errors import InputError
 
 _BALLS = {  # our body: the source joint's name before _x, _y, _z

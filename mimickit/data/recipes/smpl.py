@@ -1,0 +1,20 @@
+"""Clips of the SMPL body: recordings of it, and humanoid motions carried over."""
+
+from mimickit.data.recipes.humanoid import humanoid3d
+from mimickit.data.recipes.packages import HOLOSOMA_RETARGETING
+from mimickit.data.recipes.recipe import Recipe, Recording
+from mimickit.data.steps import Homed, Retarget
+
+_RETARGETED = ("walk", "run", "spinkick", "jump", "kick", "punch", "cartwheel", "dance_a", "backflip", "roll")
+
+
+def _carry(name: str, take: str) -> Recipe:
+    recording = Recording(HOLOSOMA_RETARGETING, f"holosoma_retargeting/demo_data/OMOMO_new/{take}.pt", "smpl_arrays")
+    return Recipe(f"smpl_{name}", "smpl", recording, (Homed(),), note="without its box")
+
+
+RECIPES = (
+    *(Recipe(f"smpl_{motion}", "smpl", humanoid3d(motion), (Retarget("smpl"),)) for motion in _RETARGETED),
+    _carry("box_carry_a", "sub3_largebox_003"),
+    _carry("box_carry_b", "sub10_largebox_049"),
+)
