@@ -83,12 +83,12 @@ class Maker:
         """The recipe's clip; errors as of `take`.
 
         It is lifted (or lowered) as a whole, so that the ground is where the character's lowest point stays most of the
-        time: a flight or a frame that dips does not shift it.
+        time: a flight or a frame that dips does not shift it. A clip with props keeps its height, and so stands on them.
         """
         take = self.take(recipe)
         motion = checked_motion(take.require_motion(), take.name)
         character = load_character(model_path(recipe.character, self._assets))
         check_joints(character, motion, take.name)
         motion = resampled(motion, CLIP_FPS)
-        lift = -ground_level(lowest_points(character, motion))
+        lift = 0.0 if recipe.props else -ground_level(lowest_points(character, motion))
         return Clip(character, lifted(motion, lift), lift)

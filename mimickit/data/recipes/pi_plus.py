@@ -2,8 +2,11 @@
 
 from mimickit.data.recipes.humanoid import humanoid3d
 from mimickit.data.recipes.recipe import Recipe
-from mimickit.data.steps import Retarget
+from mimickit.data.steps import CloseLoop, Retarget
+
+_LOOP = CloseLoop(0.2)
 
 RECIPES = tuple(
-    Recipe(f"pi_plus_{motion}", "pi_plus", humanoid3d(motion), (Retarget("pi_plus"),)) for motion in ("walk", "run")
+    Recipe(f"pi_plus_{motion}", "pi_plus", humanoid3d(motion), (_LOOP, Retarget("pi_plus")))
+    for motion in ("walk", "run")
 )

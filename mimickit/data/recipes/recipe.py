@@ -86,5 +86,5 @@ class Recipe:
     def digest(self) -> str:
         """SHA-256 (hexadecimal) of everything that decides the clip's bytes."""
         steps = [[type(step).__name__, step.version, dataclasses.asdict(step)] for step in self.all_steps()]
-        facts = [_PIPELINE_VERSION, CLIP_FPS, self.character, self.origin().facts(), steps]
+        facts = [_PIPELINE_VERSION, CLIP_FPS, self.character, self.origin().facts(), steps, bool(self.props)]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

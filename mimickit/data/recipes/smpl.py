@@ -3,9 +3,15 @@
 from mimickit.data.recipes.humanoid import humanoid3d
 from mimickit.data.recipes.packages import HOLOSOMA_RETARGETING
 from mimickit.data.recipes.recipe import Recipe, Recording
-from mimickit.data.steps import Homed, Retarget
+from mimickit.data.steps import CloseLoop, Homed, Retarget, Step
 
-_RETARGETED = ("walk", "run", "spinkick", "jump", "kick", "punch", "cartwheel", "dance_a", "backflip", "roll")
+_LOOP = CloseLoop(0.2)
+_REPEATING = ("walk", "run", "spinkick", "jump", "cartwheel", "dance_a", "backflip", "roll")
+_ENDING = ("kick", "punch", "getup_faceup")
+
+
+def _retargeted(motion: str, *steps: Step) -> Recipe:
+    return Recipe(f"smpl_{motion}", "smpl", humanoid3d(motion), (*steps, Retarget("smpl")))
 
 
 def _carry(name: str, take: str) -> Recipe:
@@ -14,7 +20,8 @@ def _carry(name: str, take: str) -> Recipe:
 
 
 RECIPES = (
-    *(Recipe(f"smpl_{motion}", "smpl", humanoid3d(motion), (Retarget("smpl"),)) for motion in _RETARGETED),
+    *(_retargeted(motion, _LOOP) for motion in _REPEATING),
+    *(_retargeted(motion) for motion in _ENDING),
     _carry("box_carry_a", "sub3_largebox_003"),
     _carry("box_carry_b", "sub10_largebox_049"),
 )

@@ -6,7 +6,7 @@ from mimickit.data.recipes.humanoid import humanoid3d
 from mimickit.data.recipes.recipe import Authored, Recipe, Recording
 from mimickit.data.steps import Retarget
 
-_CARRIED = ("punch", "kick", "spinkick", "jump", "spin", "getup_facedown", "getup_faceup")
+_CARRIED = ("punch", "kick", "spinkick", "jump", "spin")
 
 
 def _carried(name: str, source: Recording | Recipe) -> Recipe:
