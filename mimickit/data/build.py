@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mimickit.data.character import load_character
 from mimickit.data.characters import model_path
-from mimickit.data.download import fetch_archive, read_member
+from mimickit.data.fetch.download import fetch_archive, read_member
 from mimickit.data.files import one_at_a_time
 from mimickit.data.manifest import ClipState, Record, clip_state, read_manifest, write_record
 from mimickit.data.pipeline import Clip, Maker

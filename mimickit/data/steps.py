@@ -90,9 +90,7 @@ class Retarget:
         if isinstance(source, Landmarks):
             motion = retarget_landmarks(source, self.character, assets, support_heights=self.supports)
         else:
-            motion = retarget_motion(
-                source, take.character, self.character, assets, support_heights=self.supports
-            )
+            motion = retarget_motion(source, take.character, self.character, assets, support_heights=self.supports)
         return dataclasses.replace(take, motion=motion, character=self.character)
 
 

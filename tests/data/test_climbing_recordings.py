@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
 from mimickit.data.motion import LANDMARK_NAMES
 from mimickit.data.readers import climbing

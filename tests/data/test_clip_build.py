@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from mimickit.data import download
 from mimickit.data.authored import SWINGS
 from mimickit.data.build import build
+from mimickit.data.fetch import download
 from mimickit.data.manifest import MANIFEST_NAME, ClipState, clip_state, read_manifest
 from mimickit.data.pipeline import READERS
 from mimickit.data.recipes import RECIPES

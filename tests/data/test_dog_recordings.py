@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mimickit.data.character import Character, body_poses, check_joints, load_character
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
 from mimickit.data.motion import Motion, checked_motion
 from mimickit.data.quadruped import LEGS, check_limits, leg_angles, leg_joints, within_limits

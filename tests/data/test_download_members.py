@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.errors import InputError
 
 CONTENT = random.Random(6).randbytes(1 << 16)

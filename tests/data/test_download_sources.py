@@ -17,9 +17,9 @@ import pytest
 from pypi_simple import PYPI_SIMPLE_ENDPOINT
 from rich.console import Console
 
-from mimickit.data.download import fetch_archive
-from mimickit.data.package_index import redacted
-from mimickit.data.pip_settings import PipSettings, read_pip_settings
+from mimickit.data.fetch.download import fetch_archive
+from mimickit.data.fetch.package_index import redacted
+from mimickit.data.fetch.pip_settings import PipSettings, read_pip_settings
 from mimickit.data.recipes.packages import Package
 from mimickit.errors import InputError
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache, sha256_of
 from mimickit.data.recipes import packages
 from mimickit.data.recipes.packages import Package

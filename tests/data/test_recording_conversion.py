@@ -14,7 +14,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from mimickit.data.character import Character, load_character, to_frames
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
 from mimickit.data.motion import Motion, checked_motion
 from mimickit.data.pipeline import Maker

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from mimickit.data.character import load_character, lowest_points
 from mimickit.data.characters import CHARACTERS, model_path
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
 from mimickit.data.motion import Landmarks, Motion, checked_motion, lifted, resampled
 from mimickit.data.readers import humanoid3d

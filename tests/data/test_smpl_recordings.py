@@ -13,7 +13,7 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from mimickit.data.character import Character, body_poses, check_joints, load_character, lowest_points
-from mimickit.data.download import read_member
+from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
 from mimickit.data.motion import checked_motion
 from mimickit.data.readers import g1_arrays, smpl_arrays

@@ -50,7 +50,10 @@ VAULT = vault(
     "humanoid",
     1.5853,
     -0.3185,
-    (Prop("objects/humanoid_step.xml", (0.2559, -0.2151, 0.0857)), Prop("objects/humanoid_wall.xml", (1.0, 0.0, 0.4524))),
+    (
+        Prop("objects/humanoid_step.xml", (0.2559, -0.2151, 0.0857)),
+        Prop("objects/humanoid_wall.xml", (1.0, 0.0, 0.4524)),
+    ),
 )
 CLIMB = climb(
     "humanoid",

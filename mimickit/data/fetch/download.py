@@ -21,9 +21,9 @@ import requests
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from mimickit.data.fetch.package_index import connect, find_offer, redacted
+from mimickit.data.fetch.pip_settings import read_pip_settings
 from mimickit.data.files import one_at_a_time, sha256_of
-from mimickit.data.package_index import connect, find_offer, redacted
-from mimickit.data.pip_settings import read_pip_settings
 from mimickit.data.recipes.packages import Package
 from mimickit.errors import InputError
 

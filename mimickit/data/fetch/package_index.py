@@ -13,8 +13,8 @@ from pypi_simple import ProjectPage, PyPISimple, RepositoryPage, UnsupportedRepo
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
+from mimickit.data.fetch.pip_settings import PipSettings
 from mimickit.data.files import sha256_of
-from mimickit.data.pip_settings import PipSettings
 from mimickit.data.recipes.packages import Package
 from mimickit.errors import InputError
 
