@@ -23,7 +23,7 @@ from rich.table import Table
 
 from mimickit.config.arguments import parse_run_arguments
 from mimickit.config.case import load_case
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 from mimickit.learning.agents import build_agent
 from mimickit.learning.ppo import PPOAgent
 from mimickit.learning.processes import Processes
@@ -71,7 +71,7 @@ def make_agent(engine: str, num_envs: int) -> PPOAgent:
         f"--engine_config data/engines/{engine}_engine.yaml".split()
     )
     case = load_case(run)
-    env = build_env(case.env, case.engine, num_envs, torch.device("cpu"), seed=0)
+    env = build_env(case.env, case.engine, Share(num_envs, torch.device("cpu"), seed=0))
     assert case.agent is not None
     agent = build_agent(case.agent, env, Processes(0, 1, torch.device("cpu")), seed=1)
     agent.begin_training()

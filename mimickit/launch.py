@@ -20,7 +20,7 @@ import torch.multiprocessing as mp
 
 from mimickit.config.case import Case, format_case
 from mimickit.engines import BACKENDS
-from mimickit.envs import CharEnv, build_env
+from mimickit.envs import CharEnv, Share, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
 from mimickit.files import write_atomically
 from mimickit.learning.agent import Agent
@@ -172,7 +172,8 @@ def _run_process(case: Case, processes: Processes, seed: int) -> int:
         torch.cuda.set_device(processes.device)
         torch.set_float32_matmul_precision("high")  # TF32 in the networks
     rank_seed = seed + RANK_SEED_STRIDE * processes.rank
-    env = build_env(case.env, case.engine, run.num_envs, processes.device, rank_seed, processes.rank, processes.size)
+    share = Share(run.num_envs, processes.device, rank_seed, processes.rank, processes.size)
+    env = build_env(case.env, case.engine, share)
     agent = build_agent(case.agent, env, processes, rank_seed + POLICY_SEED_OFFSET)
     if run.model_file is not None:
         load_model(agent, run.model_file)

@@ -5,11 +5,9 @@ An environment is one module with a class, and one line in ``ENVS``.
 
 import importlib
 
-import torch
-
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import CharEnvConfig
-from mimickit.envs.char_env import CharEnv
+from mimickit.envs.char_env import CharEnv, Share
 
 ENVS = {
     "char_dof_test": ("mimickit.envs.dof_test_env", "DofTestEnv"),
@@ -18,24 +16,11 @@ ENVS = {
 }
 
 
-def build_env(
-    env_config: CharEnvConfig,
-    engine_config: EngineConfig,
-    num_envs: int,
-    device: torch.device,
-    seed: int,
-    rank: int = 0,
-    num_processes: int = 1,
-) -> CharEnv:
-    """The environment that ``env_config.env_name`` names, with its engine.
-
-    Args:
-        seed: of this process's random draws; ``rank`` is already part of it.
-        rank, num_processes: which share of a motion dataset this process takes.
-    """
+def build_env(env_config: CharEnvConfig, engine_config: EngineConfig, share: Share) -> CharEnv:
+    """The environment that ``env_config.env_name`` names, with its engine."""
     module, class_name = ENVS[env_config.env_name]
     env_class = getattr(importlib.import_module(module), class_name)
-    return env_class(env_config, engine_config, num_envs, device, seed, rank, num_processes)
+    return env_class(env_config, engine_config, share)
 
 
-__all__ = ["ENVS", "CharEnv", "build_env"]
+__all__ = ["ENVS", "CharEnv", "Share", "build_env"]

@@ -5,6 +5,8 @@ by :meth:`CharEnv.reset_done`; the policy next sees the observation after the re
 before it. Nothing here waits for a GPU.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -21,6 +23,21 @@ from mimickit.errors import InputError
 
 Rows = Tensor | slice
 ALL = slice(None)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process of a run simulates.
+
+    seed: of this process's random draws; ``rank`` is already part of it.
+    rank, num_processes: which share of a motion dataset this process takes.
+    """
+
+    num_envs: int
+    device: torch.device
+    seed: int
+    rank: int = 0
+    num_processes: int = 1
 
 
 class CharEnv:
@@ -41,23 +58,14 @@ class CharEnv:
     character_label = "simulated"
     has_reference = False
 
-    def __init__(
-        self,
-        config: CharEnvConfig,
-        engine_config: EngineConfig,
-        num_envs: int,
-        device: torch.device,
-        seed: int,
-        rank: int = 0,
-        num_processes: int = 1,
-    ):
+    def __init__(self, config: CharEnvConfig, engine_config: EngineConfig, share: Share):
+        num_envs, device = share.num_envs, share.device
         self.config = config
         self.num_envs = num_envs
         self.device = device
         self.char_model: CharModel = load_character(config.char_file)
         self.kinematics = Kinematics(self.char_model, device)
-        self.generator = torch.Generator(device=device).manual_seed(seed)
-        self._rank, self._num_processes = rank, num_processes
+        self.generator = torch.Generator(device=device).manual_seed(share.seed)
         self._check_names()
         self.engine = build_engine(engine_config, self.make_scene(), num_envs, device)
         self.control_dt = self.engine.control_dt

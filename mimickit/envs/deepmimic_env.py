@@ -6,7 +6,7 @@ from torch import Tensor
 from mimickit.anim.motion_library import MotionFrame
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig
-from mimickit.envs.char_env import ALL, Rows
+from mimickit.envs.char_env import ALL, Rows, Share
 from mimickit.envs.motion_env import MotionEnv
 from mimickit.envs.observations import phase_observation, target_observation, target_observation_size
 from mimickit.envs.rewards import TrackingState, imitation_reward, tracking_energies
@@ -24,17 +24,9 @@ class DeepMimicEnv(MotionEnv):
     config: DeepMimicEnvConfig
     has_reference = True
 
-    def __init__(
-        self,
-        config: DeepMimicEnvConfig,
-        engine_config: EngineConfig,
-        num_envs: int,
-        device: torch.device,
-        seed: int,
-        rank: int = 0,
-        num_processes: int = 1,
-    ):
-        super().__init__(config, engine_config, num_envs, device, seed, rank, num_processes)
+    def __init__(self, config: DeepMimicEnvConfig, engine_config: EngineConfig, share: Share):
+        super().__init__(config, engine_config, share)
+        device = share.device
         self.track_root = config.enable_tar_obs and config.global_obs
         self._joint_w = self._joint_weights()
         self._dof_w = self._weights_of_dofs(self._joint_w)

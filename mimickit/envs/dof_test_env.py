@@ -9,7 +9,7 @@ from mimickit.anim.rotations import quat_from_exp_map
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DofTestEnvConfig
 from mimickit.engines import Scene
-from mimickit.envs.char_env import CharEnv
+from mimickit.envs.char_env import CharEnv, Share
 from mimickit.envs.tracking_error import ErrorMeter
 from mimickit.errors import InputError
 
@@ -26,26 +26,18 @@ class DofTestEnv(CharEnv):
     config: DofTestEnvConfig
     diagnostics = ("Dof_Target_Err",)
 
-    def __init__(
-        self,
-        config: DofTestEnvConfig,
-        engine_config: EngineConfig,
-        num_envs: int,
-        device: torch.device,
-        seed: int,
-        rank: int = 0,
-        num_processes: int = 1,
-    ):
+    def __init__(self, config: DofTestEnvConfig, engine_config: EngineConfig, share: Share):
         if engine_config.control_mode not in POSITION_MODES:
             raise InputError(
                 f"control_mode is '{engine_config.control_mode}', but the DoF test drives joints to angles: it needs "
                 f"one of {', '.join(POSITION_MODES)}"
             )
-        super().__init__(config, engine_config, num_envs, device, seed, rank, num_processes)
+        super().__init__(config, engine_config, share)
+        device = share.device
         lower = torch.tensor(self.char_model.per_dof("lower"), device=device)
         upper = torch.tensor(self.char_model.per_dof("upper"), device=device)
         self._middle, self._amplitude = 0.5 * (lower + upper), 0.5 * (upper - lower)
-        self._env_ids = torch.arange(num_envs, device=device)
+        self._env_ids = torch.arange(share.num_envs, device=device)
         self._errors = ErrorMeter(len(self.diagnostics), device)
 
     def make_scene(self) -> Scene:

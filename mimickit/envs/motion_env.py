@@ -6,7 +6,7 @@ from torch import Tensor
 from mimickit.anim.motion_library import MotionLibrary
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig, ViewMotionEnvConfig
-from mimickit.envs.char_env import CharEnv
+from mimickit.envs.char_env import CharEnv, Share
 
 
 class MotionEnv(CharEnv):
@@ -19,20 +19,13 @@ class MotionEnv(CharEnv):
 
     config: DeepMimicEnvConfig | ViewMotionEnvConfig
 
-    def __init__(
-        self,
-        config: DeepMimicEnvConfig | ViewMotionEnvConfig,
-        engine_config: EngineConfig,
-        num_envs: int,
-        device: torch.device,
-        seed: int,
-        rank: int = 0,
-        num_processes: int = 1,
-    ):
-        super().__init__(config, engine_config, num_envs, device, seed, rank, num_processes)
-        self.motions = MotionLibrary.load(config.motion_file, self.kinematics, device, rank, num_processes)
-        self.motion_ids = torch.zeros(num_envs, dtype=torch.long, device=device)
-        self.motion_start = torch.zeros(num_envs, device=device)
+    def __init__(self, config: DeepMimicEnvConfig | ViewMotionEnvConfig, engine_config: EngineConfig, share: Share):
+        super().__init__(config, engine_config, share)
+        self.motions = MotionLibrary.load(
+            config.motion_file, self.kinematics, share.device, share.rank, share.num_processes
+        )
+        self.motion_ids = torch.zeros(share.num_envs, dtype=torch.long, device=share.device)
+        self.motion_start = torch.zeros(share.num_envs, device=share.device)
 
     @property
     def motion_time(self) -> Tensor:

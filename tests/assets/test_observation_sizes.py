@@ -13,7 +13,7 @@ from mimickit.anim.clip import Clip, LoopMode, save_clip
 from mimickit.config.case import load_env
 from mimickit.config.engine_config import MujocoEngineConfig
 from mimickit.data.characters import CHARACTERS
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 
 # Size of the DeepMimic observation and of the action, and the bodies whose positions are observed.
 PUBLISHED = {
@@ -57,7 +57,7 @@ def test_sizes_are_the_published_ones(
         contact_bodies=(),
         joint_err_w=None,
     )
-    env = build_env(config, engine, 2, torch.device("cpu"), seed=0)
+    env = build_env(config, engine, Share(2, torch.device("cpu"), seed=0))
     try:
         assert (env.obs_size, env.action_size) == (obs_size, action_size)
         assert env.reset().shape == (2, obs_size)

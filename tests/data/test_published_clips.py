@@ -24,7 +24,7 @@ from mimickit.data.pipeline import Maker
 from mimickit.data.quaternions import heading
 from mimickit.data.recipes import RECIPES
 from mimickit.data.recipes.recipe import Recording
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 
 ROOT = Path(__file__).parents[2]
 FPS = 60
@@ -79,7 +79,7 @@ def test_every_published_clip_loads_and_plays(published: Path, tmp_path: Path, f
     engine = MujocoEngineConfig(
         engine_name="mujoco", control_mode="pos", control_freq=30, sim_freq=240, env_spacing=5.0, num_threads=1
     )
-    env = build_env(config, engine, len(paths), torch.device("cpu"), 0)
+    env = build_env(config, engine, Share(len(paths), torch.device("cpu"), 0))
     try:
         assert len(env.motions.lengths) == len(paths)
         env.reset()

@@ -15,7 +15,7 @@ from mimickit.anim.clip import Clip, LoopMode, save_clip
 from mimickit.config.case import load_env
 from mimickit.config.engine_config import MujocoEngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 from mimickit.envs.deepmimic_env import DeepMimicEnv
 
 ROOT = Path(__file__).parents[2]
@@ -81,7 +81,7 @@ def make_env(
         clip = make_clip(config.init_pose, length, loop_mode)
         places = {"char_file": ROOT / config.char_file, "motion_file": clip}
         config = dataclasses.replace(config, **{**places, **changes})
-        env = build_env(config, engine_config, num_envs, torch.device("cpu"), seed)
+        env = build_env(config, engine_config, Share(num_envs, torch.device("cpu"), seed))
         assert isinstance(env, DeepMimicEnv)
         made.append(env)
         return env

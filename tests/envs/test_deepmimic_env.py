@@ -16,7 +16,7 @@ import torch
 
 from mimickit.anim.clip import LoopMode
 from mimickit.config.engine_config import MujocoEngineConfig
-from mimickit.envs.char_env import CharEnv
+from mimickit.envs.char_env import CharEnv, Share
 from mimickit.envs.deepmimic_env import DeepMimicEnv
 from mimickit.envs.terminations import Done
 from mimickit.errors import InputError
@@ -342,7 +342,7 @@ def test_settings_that_do_not_fit_the_character(make_env: MakeEnv, changes: dict
 
 def test_a_character_alone_starts_in_its_default_pose(make_env: MakeEnv, engine_config: MujocoEngineConfig) -> None:
     config = make_env().config
-    env = CharEnv(config, engine_config, 2, torch.device("cpu"), 0)
+    env = CharEnv(config, engine_config, Share(2, torch.device("cpu"), 0))
     assert env.reset().shape == (2, 140)
     pose = torch.tensor(config.init_pose)
     torch.testing.assert_close(env.engine.dof_pos[1], pose[6:])
@@ -355,4 +355,4 @@ def test_a_character_alone_starts_in_its_default_pose(make_env: MakeEnv, engine_
     env.close()
     short = dataclasses.replace(config, init_pose=config.init_pose[:-1])
     with pytest.raises(InputError, match="init_pose has 33 numbers, but .* needs 34 .root position 3, root"):
-        CharEnv(short, engine_config, 2, torch.device("cpu"), 0)
+        CharEnv(short, engine_config, Share(2, torch.device("cpu"), 0))

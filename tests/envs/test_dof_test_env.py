@@ -12,7 +12,7 @@ import torch
 
 from mimickit.config.case import load_env
 from mimickit.config.engine_config import MujocoEngineConfig
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 from mimickit.envs.dof_test_env import DofTestEnv
 from mimickit.errors import InputError
 
@@ -29,7 +29,7 @@ def make_dof_test(engine_config: MujocoEngineConfig) -> Iterator[Callable[..., D
         config = load_env(ROOT / "data" / "envs" / "dof_test_humanoid_env.yaml")
         config = dataclasses.replace(config, char_file=ROOT / config.char_file, **changes)
         engine = dataclasses.replace(engine_config, control_mode=control_mode)
-        env = build_env(config, engine, num_envs, torch.device("cpu"), 0)
+        env = build_env(config, engine, Share(num_envs, torch.device("cpu"), 0))
         assert isinstance(env, DofTestEnv)
         made.append(env)
         return env

@@ -13,7 +13,7 @@ from mimickit.config.document import Document, Source
 from mimickit.config.engine_config import MujocoEngineConfig
 from mimickit.config.env_config import ENV_CONFIGS
 from mimickit.config.schema import build_kind
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 from mimickit.envs.action_bounds import action_bounds
 
 
@@ -42,7 +42,7 @@ def test_shapes_and_one_step(
     char_file = published / config.char_file.relative_to("data")
     clip = make_clip(config.init_pose)
     config = dataclasses.replace(config, char_file=char_file, motion_file=clip, rand_reset=False)
-    env = build_env(config, engine_config, 2, torch.device("cpu"), seed=0)
+    env = build_env(config, engine_config, Share(2, torch.device("cpu"), seed=0))
     try:
         assert (env.obs_size, env.action_size) == (obs_size, action_size)
         assert env.reset().shape == (2, obs_size)

@@ -14,7 +14,7 @@ from mimickit.anim.clip import LoopMode, load_clip
 from mimickit.config.case import load_env
 from mimickit.config.engine_config import MujocoEngineConfig
 from mimickit.config.env_config import ViewMotionEnvConfig
-from mimickit.envs import build_env
+from mimickit.envs import Share, build_env
 from mimickit.envs.terminations import Done
 from mimickit.envs.view_motion_env import ViewMotionEnv
 
@@ -38,7 +38,7 @@ def make_view(
         clip = make_clip(POSE, length, loop_mode)
         places = {"char_file": ROOT / config.char_file, "motion_file": clip}
         config = dataclasses.replace(config, **{**places, **changes})
-        env = build_env(config, engine_config, num_envs, torch.device("cpu"), 0)
+        env = build_env(config, engine_config, Share(num_envs, torch.device("cpu"), 0))
         assert isinstance(env, ViewMotionEnv)
         made.append(env)
         return env
