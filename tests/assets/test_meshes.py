@@ -13,7 +13,8 @@ import pytest
 from rich.console import Console
 
 from mimickit.data import meshes
-from mimickit.data.fetch.download import default_cache, read_member
+from mimickit.data.fetch.download import read_member
+from mimickit.data.files import default_cache
 from mimickit.data.meshes import MESH_FOLDER, SOURCES, MeshSource, add_meshes
 from mimickit.data.recipes.packages import Package
 from mimickit.errors import InputError
