@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mimickit.data.recipes.packages import Package
 from mimickit.data.recipes.recipe import CLIP_FPS, Recipe, Recording
-from mimickit.data.steps import CloseLoop, Mirror, Retarget, Section, Speed
+from mimickit.data.steps import CloseLoop, LevelGround, Mirror, Retarget, Section, Speed, Without
 from mimickit.files import write_atomically
 
 AUTHORED_LICENCE = "Apache-2.0"
@@ -21,6 +21,8 @@ same name that was here before, or was changed since, is left alone, and then th
 # What the table says of a step; the others do not change the motion itself.
 _STEP_WORDS = {
     Section: lambda step: f"frames {step.first} to {step.end - 1}",
+    Without: lambda step: f"without frames {step.first} to {step.end - 1} of these",
+    LevelGround: lambda step: "ground levelled",
     Retarget: lambda step: f"retargeted to {step.character}",
     Mirror: lambda step: "mirrored",
     Speed: lambda step: f"{step.factor:g} times as fast",
@@ -53,7 +55,7 @@ def _made_from(recipe: Recipe) -> str:
 
 def _how(recipe: Recipe) -> str:
     words = [_STEP_WORDS[type(step)](step) for step in recipe.all_steps() if type(step) in _STEP_WORDS]
-    return ", ".join(words) or "as recorded"
+    return ", ".join(words) or ("as recorded" if isinstance(recipe.origin(), Recording) else "as posed")
 
 
 def _notes(recipe: Recipe) -> str:
