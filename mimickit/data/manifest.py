@@ -51,12 +51,15 @@ def write_record(output: Path, clip: str, record: Record) -> None:
     write_atomically(output / MANIFEST_NAME, (json.dumps(entries, indent=1, sort_keys=True) + "\n").encode())
 
 
-def clip_state(recipe: Recipe, output: Path, manifest: dict[str, Record]) -> ClipState:
-    """Whether the clip must be built. A file that is not byte for byte what was recorded is the user's."""
+def clip_state(recipe: Recipe, output: Path, assets: Path, manifest: dict[str, Record]) -> ClipState:
+    """Whether the clip must be built, for the characters in ``assets``.
+
+    A file that is not byte for byte what was recorded is the user's.
+    """
     path = output / recipe.clip
     if not path.exists():
         return ClipState.MISSING
     record = manifest.get(recipe.clip)
     if record is None or record.content != sha256_of(path):
         return ClipState.USERS_OWN
-    return ClipState.CURRENT if record.recipe == recipe.digest() else ClipState.STALE
+    return ClipState.CURRENT if record.recipe == recipe.digest(assets) else ClipState.STALE

@@ -14,22 +14,14 @@ from mimickit.data.readers import climbing, dog, g1_arrays, humanoid3d, isaaclab
 from mimickit.data.recipes.recipe import CLIP_FPS, Authored, Recipe, Recording
 from mimickit.data.steps import Take
 
-
-@dataclasses.dataclass(frozen=True)
-class Reader:
-    """Turns a file's bytes (and its name, for errors) into a motion of ``character``, or into landmarks."""
-
-    convert: Callable[[bytes, str], Motion | Landmarks]
-    character: str | None  # None for landmarks
-
-
-READERS: Mapping[str, Reader] = {
-    "humanoid3d": Reader(humanoid3d.convert, "humanoid"),
-    "isaaclab": Reader(isaaclab.convert, "humanoid"),
-    "g1_arrays": Reader(g1_arrays.convert, "g1"),
-    "dog": Reader(dog.convert, "go2"),
-    "smpl_arrays": Reader(smpl_arrays.convert, "smpl"),
-    "climbing": Reader(climbing.convert, None),
+# How a recording becomes a motion, or landmarks: from the file's bytes, and its name for errors.
+READERS: Mapping[str, Callable[[bytes, str], Motion | Landmarks]] = {
+    "humanoid3d": humanoid3d.convert,
+    "isaaclab": isaaclab.convert,
+    "g1_arrays": g1_arrays.convert,
+    "dog": dog.convert,
+    "smpl_arrays": smpl_arrays.convert,
+    "climbing": climbing.convert,
 }
 
 
@@ -71,8 +63,8 @@ class Maker:
             motion = author(source.name, model_path(recipe.character, self._assets))
             take = Take(motion, recipe.character, source.name)
         else:
-            reader = READERS[source.reader]
-            take = Take(reader.convert(self._read(source), source.member), reader.character, source.member)
+            motion = READERS[source.reader](self._read(source), source.member)
+            take = Take(motion, source.character, source.member)
         for step in recipe.steps:
             if isinstance(take.motion, Motion):
                 take = dataclasses.replace(take, motion=checked_motion(take.motion, take.name))

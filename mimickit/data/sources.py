@@ -1,8 +1,9 @@
 """``SOURCES.md``: where every clip comes from, and under which licence."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from mimickit.data.manifest import ClipState
 from mimickit.data.recipes.packages import Package
 from mimickit.data.recipes.recipe import CLIP_FPS, Recipe, Recording
 from mimickit.data.steps import CloseLoop, LevelGround, Mirror, Retarget, Section, Speed, Without
@@ -15,7 +16,7 @@ _INTRODUCTION = f"""# Where these clips come from
 Written by `python -m mimickit.data build` from the tables in `mimickit/data/recipes/`. Each clip was made from a
 recording in a package on the Python package index, or authored in this repository: converted to the character's joints,
 resampled to {CLIP_FPS} frames per second and set on the ground. The recordings' licences stay in force. A file of the
-same name that was here before, or was changed since, is left alone, and then this list does not speak of it.
+same name that was here before, or was changed since, is left alone, and listed as your own.
 """
 
 # What the table says of a step; the others do not change the motion itself.
@@ -63,8 +64,18 @@ def _notes(recipe: Recipe) -> str:
     return "; ".join([*filter(None, [recipe.note]), *props])
 
 
-def sources_text(recipes: Iterable[Recipe]) -> str:
-    """The document, as Markdown."""
+def _row(recipe: Recipe, state: ClipState) -> str:
+    if state is ClipState.USERS_OWN:
+        cells = [recipe.clip, "", state.value, "", "", ""]
+    else:
+        package = package_of(recipe)
+        terms = licence(recipe) + (f", see {package.name} above" if package is not None and package.note else "")
+        cells = [recipe.clip, terms, package_label(recipe), _made_from(recipe), _how(recipe), _notes(recipe)]
+    return f"| {' | '.join(cells)} |"
+
+
+def sources_text(recipes: Iterable[Recipe], states: Mapping[str, ClipState]) -> str:
+    """The document, as Markdown, for the clips of ``recipes``; ``states`` tells by name which are the user's own."""
     recipes = sorted(recipes, key=lambda recipe: recipe.clip)
     packages = {package.name: package for recipe in recipes if (package := package_of(recipe)) is not None}
     lines = [_INTRODUCTION, "| package | version | licence | file | SHA-256 | note |", "|---|---|---|---|---|---|"]
@@ -72,14 +83,11 @@ def sources_text(recipes: Iterable[Recipe]) -> str:
         cells = (name, package.version, package.licence, package.filename, package.sha256, package.note)
         lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| clip | licence | source | made from | how | note |", "|---|---|---|---|---|---|"]
-    for recipe in recipes:
-        cells = (recipe.clip, licence(recipe), package_label(recipe), _made_from(recipe), _how(recipe), _notes(recipe))
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(_row(recipe, states[recipe.name]) for recipe in recipes)]) + "\n"
 
 
-def write_sources(recipes: Iterable[Recipe], output: Path) -> None:
+def write_sources(recipes: Iterable[Recipe], states: Mapping[str, ClipState], output: Path) -> None:
     """Write ``SOURCES.md`` below ``output`` unless it says the same already."""
-    path, data = output / "SOURCES.md", sources_text(recipes).encode()
+    path, data = output / "SOURCES.md", sources_text(recipes, states).encode()
     if not path.exists() or path.read_bytes() != data:
         write_atomically(path, data)

@@ -1,4 +1,7 @@
-"""What a recipe may do to a motion, one after the other. A step is a frozen dataclass of a few numbers."""
+"""What a recipe may do to a motion, one after the other. A step is a frozen dataclass of a few numbers.
+
+Recipes are tables that every command reads, so what needs MuJoCo or mink is imported where a step is applied.
+"""
 
 import dataclasses
 from pathlib import Path
@@ -7,9 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from mimickit.data.character import load_character, lowest_points
 from mimickit.data.characters import model_path
-from mimickit.data.mirror import mirrored
 from mimickit.data.motion import Landmarks, Motion, resampled
 from mimickit.data.quaternions import from_exponential_map, heading, multiply, rotate, slerp
 from mimickit.errors import InputError
@@ -84,7 +85,7 @@ class Retarget:
     version: ClassVar[int] = 1
 
     def apply(self, take: Take, assets: Path) -> Take:
-        from mimickit.data.retarget import retarget_landmarks, retarget_motion  # mink takes a second to import
+        from mimickit.data.retarget import retarget_landmarks, retarget_motion
 
         source = resampled(take.motion, _RETARGETING_FPS)
         if isinstance(source, Landmarks):
@@ -101,6 +102,9 @@ class Mirror:
     version: ClassVar[int] = 1
 
     def apply(self, take: Take, assets: Path) -> Take:
+        from mimickit.data.character import load_character
+        from mimickit.data.mirror import mirrored
+
         motion = take.require_motion()
         return dataclasses.replace(take, motion=mirrored(motion, load_character(model_path(take.character, assets))))
 
@@ -197,6 +201,8 @@ class LevelGround:
 
     def apply(self, take: Take, assets: Path) -> Take:
         motion = take.require_motion()
+        from mimickit.data.character import load_character, lowest_points
+
         lowest = lowest_points(load_character(model_path(take.character, assets)), motion)
         half = max(1, round(0.5 * self.seconds * (len(lowest) - 1) / motion.duration))
         if motion.wrap:  # the last frame is the first one

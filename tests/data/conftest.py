@@ -162,7 +162,7 @@ def workshop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, humanoid3d_file: b
     sha256 = hashlib.sha256(wheel.read_bytes()).hexdigest()
     size = wheel.stat().st_size
     package = Package("recordings", "1.5", wheel.name, size, sha256, "CC0-1.0")
-    recipe = Recipe("humanoid_hop", "humanoid", Recording(package, "recordings/hop.txt", "humanoid3d"))
+    recipe = Recipe("humanoid_hop", "humanoid", Recording(package, "recordings/hop.txt", "humanoid3d", "humanoid"))
     return Workshop(package, recipe, index, tmp_path / "motions", tmp_path / "cache")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from mimickit.data.__main__ import main
 from mimickit.data.cases import clips_of_case
+from mimickit.data.recipes import find_recipe
 from mimickit.errors import InputError
 
 ROOT = Path(__file__).parents[2]
@@ -54,7 +55,7 @@ def test_build_then_list(workshop, command, capsys) -> None:
     assert f"{'humanoid_hop':44}your own file" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["hop", "humanoid_hop", "humanoid/humanoid_hop.pkl"])
+@pytest.mark.parametrize("name", ["humanoid_hop", "humanoid_hop.pkl", "humanoid/humanoid_hop.pkl"])
 def test_only_takes_a_clips_name_in_any_form(workshop, command, name: str) -> None:
     assert command("build", "--only", name) == 0
     assert workshop.clip.exists()
@@ -64,8 +65,13 @@ def test_an_unknown_clip_is_one_paragraph_and_exit_code_2(workshop, command, cap
     assert command("build", "--only", "humanoid_hopp") == 2
     printed = capsys.readouterr()
     assert printed.err.count("\n") == 1
-    assert "error: no recipe builds a clip called 'humanoid_hopp'; the nearest one is 'humanoid_hop'" in printed.err
+    assert "error: no recipe builds a clip called 'humanoid_hopp'; near it are humanoid_hop (" in printed.err
     assert not workshop.output.exists()
+
+
+def test_a_name_that_several_characters_could_mean_is_not_guessed_at() -> None:
+    with pytest.raises(InputError, match="called 'walk'; near it are humanoid_walk, .*g1_walk, .*pi_plus_walk"):
+        find_recipe("walk")
 
 
 def test_a_disk_error_is_exit_code_2(workshop, command, capsys) -> None:

@@ -280,11 +280,12 @@ def test_a_wrong_hash_is_named_and_nothing_of_it_kept(shelf: Shelf, fetch, part,
     assert fetch().read_bytes() == CONTENT
 
 
-def test_a_damaged_file_in_the_cache_is_named_not_used(shelf: Shelf, fetch) -> None:
+def test_a_damaged_file_in_the_cache_is_set_aside_and_fetched_anew(shelf: Shelf, fetch, wheels: Path, capsys) -> None:
     path = fetch()
     path.write_bytes(CONTENT[:-5])
-    with pytest.raises(InputError, match=f"cached file {path} is not the pinned one; delete it"):
-        fetch()
+    assert fetch().read_bytes() == CONTENT
+    assert "is not the pinned one" in capsys.readouterr().out
+    assert (wheels / f"{NAME}.damaged").read_bytes() == CONTENT[:-5]
 
 
 @pytest.mark.parametrize("status", [403, 404])

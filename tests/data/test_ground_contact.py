@@ -14,7 +14,7 @@ from mimickit.data.recipes.packages import PYBULLET
 from mimickit.data.recipes.recipe import Recipe, Recording
 from mimickit.errors import InputError
 
-RECIPE = Recipe("humanoid_hop", "humanoid", Recording(PYBULLET, "hop.txt", "humanoid3d"))
+RECIPE = Recipe("humanoid_hop", "humanoid", Recording(PYBULLET, "hop.txt", "humanoid3d", "humanoid"))
 
 
 def _standing(assets: Path, **changes: np.ndarray) -> tuple:

@@ -8,8 +8,7 @@ import hashlib
 from difflib import get_close_matches
 from pathlib import Path
 
-from mimickit.data.authored.authoring import DELAYS, FPS, perform
-from mimickit.data.authored.keys import Swing
+from mimickit.data.authored.keys import DELAYS, FPS, Swing
 from mimickit.data.authored.swings import SWINGS
 from mimickit.data.motion import Motion
 from mimickit.errors import InputError
@@ -33,6 +32,8 @@ def author(name: str, path: Path) -> Motion:
     The ground is z = 0; the clip starts in the guard at the origin, looking along x. Raises `InputError` for an unknown
     name, and for a character that has not the bodies or the reach.
     """
+    from mimickit.data.authored.authoring import perform  # needs MuJoCo and SciPy, which the table does without
+
     return perform(name, find_swing(name), path)
 
 

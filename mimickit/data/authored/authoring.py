@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from mimickit.data.authored.arms import shield_arm, sword_arm
 from mimickit.data.authored.balance import centre_of_mass, weight_shift
 from mimickit.data.authored.fencer import Fencer, load_fencer
-from mimickit.data.authored.keys import Pose, Swing, Vector
+from mimickit.data.authored.keys import DELAYS, FPS, Pose, Swing, Vector
 from mimickit.data.authored.legs import foot_track, leg_angles
 from mimickit.data.authored.splines import through_keys
 from mimickit.data.character import load_character
@@ -17,20 +17,6 @@ from mimickit.data.motion import Motion, checked_motion
 from mimickit.data.quaternions import from_exponential_map, to_exponential_map
 from mimickit.errors import InputError
 
-FPS = 60
-
-# Columns of a key's row of numbers, and seconds by which each follows the pelvis: a blow runs from the hips through
-# the chest and the arm to the wrist, and the eyes are there first.
-DELAYS: dict[str, tuple[int, float]] = {
-    "pelvis": (6, 0.0),
-    "torso": (3, 0.03),
-    "head": (3, 0.0),
-    "right_upper_arm": (3, 0.05),
-    "right_lower_arm": (1, 0.065),
-    "right_hand": (3, 0.08),
-    "left_upper_arm": (3, 0.03),
-    "left_lower_arm": (1, 0.04),
-}
 LAG = max(delay for _, delay in DELAYS.values())
 """Seconds a clip goes on after its last key, until the wrist has arrived."""
 

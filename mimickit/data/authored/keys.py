@@ -9,6 +9,21 @@ from typing import Literal
 
 Vector = tuple[float, float, float]
 
+FPS = 60
+
+# Columns of a key's row of numbers, and seconds by which each follows the pelvis: a blow runs from the hips through
+# the chest and the arm to the wrist, and the eyes are there first.
+DELAYS: dict[str, tuple[int, float]] = {
+    "pelvis": (6, 0.0),
+    "torso": (3, 0.03),
+    "head": (3, 0.0),
+    "right_upper_arm": (3, 0.05),
+    "right_lower_arm": (1, 0.065),
+    "right_hand": (3, 0.08),
+    "left_upper_arm": (3, 0.03),
+    "left_lower_arm": (1, 0.04),
+}
+
 
 @dataclasses.dataclass(frozen=True)
 class Sword:
@@ -44,7 +59,7 @@ class Pose:
 
 @dataclasses.dataclass(frozen=True)
 class Key:
-    """A pose and when the pelvis has it; see `authoring.DELAYS` for the rest of the body."""
+    """A pose and when the pelvis has it; see `DELAYS` for the rest of the body."""
 
     time: float  # seconds
     pose: Pose

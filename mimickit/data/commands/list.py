@@ -4,7 +4,7 @@ import argparse
 
 from rich.console import Console
 
-from mimickit.data.commands.arguments import add_motions
+from mimickit.data.commands.arguments import add_assets, add_motions
 
 DESCRIPTION = """\
 Show the clips that can be built, where they come from, and whether they are there.
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--character", choices=list(CHARACTERS), metavar="NAME", help="only this character's clips")
     add_motions(parser)
+    add_assets(parser)
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
@@ -33,5 +34,5 @@ def run(options: argparse.Namespace, console: Console) -> None:
     console.print(f"{'clip':44}{'state':16}{'source':30}licence")
     for recipe in RECIPES.values():
         if options.character in (None, recipe.character):
-            state = clip_state(recipe, options.output, manifest).value
+            state = clip_state(recipe, options.output, options.assets, manifest).value
             console.print(f"{recipe.name:44}{state:16}{package_label(recipe):30}{licence(recipe)}")

@@ -46,25 +46,27 @@ def fetch_archive(package: Package, cache: Path, console: Console) -> Path:
     folder = cache / "wheels"
     target = folder / package.filename
     with one_at_a_time(folder, lambda: console.print("waiting for another download to end")):
-        if not target.exists():
-            part = folder / f"{package.filename}.part"
-            _complete(package, part, console)
-            found = sha256_of(part)
-            if found != package.sha256:
-                part.unlink()
-                raise InputError(
-                    f"what was downloaded as {package.filename} is not the pinned content: "
-                    f"expected SHA-256 {package.sha256}, found {found}; it was removed, so that a rerun starts afresh"
-                )
-            os.replace(part, target)
-            return target
-    found = sha256_of(target)
-    if found != package.sha256:
-        raise InputError(
-            f"the cached file {target} is not the pinned one; delete it and run this again: "
-            f"expected SHA-256 {package.sha256}, found {found}"
-        )
-    return target
+        if target.exists():
+            found = sha256_of(target)
+            if found == package.sha256:
+                return target
+            damaged = target.with_name(f"{target.name}.damaged")
+            os.replace(target, damaged)
+            console.print(
+                f"the cached {package.filename} is not the pinned one: expected SHA-256 {package.sha256}, found "
+                f"{found}; it is kept as {damaged}, and downloaded anew"
+            )
+        part = folder / f"{package.filename}.part"
+        _complete(package, part, console)
+        found = sha256_of(part)
+        if found != package.sha256:
+            part.unlink()
+            raise InputError(
+                f"what was downloaded as {package.filename} is not the pinned content: "
+                f"expected SHA-256 {package.sha256}, found {found}; it was removed, so that a rerun starts afresh"
+            )
+        os.replace(part, target)
+        return target
 
 
 def read_member(archive: Path, member: str) -> bytes:

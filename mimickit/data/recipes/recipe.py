@@ -4,12 +4,14 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from mimickit.data.authored import swing_digest
-from mimickit.data.characters import CHARACTERS
+from mimickit.data.characters import CHARACTERS, existing_model_path
+from mimickit.data.files import sha256_of
 from mimickit.data.recipes.packages import Package
-from mimickit.data.steps import Mirror, Step
+from mimickit.data.steps import Mirror, Retarget, Step
 
 CLIP_FPS = 60
 """Frames per second of every clip that is built."""
@@ -24,11 +26,12 @@ class Recording:
     package: Package
     member: str  # its path inside the package
     reader: str  # a key of `pipeline.READERS`
+    character: str | None  # whose motion it is; None for landmarks of somebody
     version: int = 1  # raise it when the numbers the reader gives change
 
     def facts(self) -> list[Any]:
         """What decides its numbers."""
-        return [self.package.sha256, self.member, self.reader, self.version]
+        return [self.package.sha256, self.member, self.reader, self.character, self.version]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Recipe:
 
     def mirrored(self) -> "Recipe":
         """The same clip with left and right exchanged."""
-        return Recipe(f"{self.name}_mirrored", self.character, self, (Mirror(),))
+        return Recipe(f"{self.name}_mirrored", self.character, self, (Mirror(),), note=self.note)
 
     def origin(self) -> Recording | Authored:
         """Where the motion comes from in the end."""
@@ -83,8 +86,16 @@ class Recipe:
             yield from self.source.all_steps()
         yield from self.steps
 
-    def digest(self) -> str:
-        """SHA-256 (hexadecimal) of everything that decides the clip's bytes."""
+    def characters(self) -> list[str]:
+        """Every character on the way, whose file takes part in the clip: the recording's, and those retargeted to."""
+        origin = self.origin()
+        recorded = [origin.character] if isinstance(origin, Recording) and origin.character else []
+        targets = [step.character for step in self.all_steps() if isinstance(step, Retarget)]
+        return list(dict.fromkeys([*recorded, *targets, self.character]))
+
+    def digest(self, assets: Path) -> str:
+        """SHA-256 (hexadecimal) of everything that decides the clip's bytes; ``assets`` holds the characters."""
         steps = [[type(step).__name__, step.version, dataclasses.asdict(step)] for step in self.all_steps()]
-        facts = [_PIPELINE_VERSION, CLIP_FPS, self.character, self.origin().facts(), steps, bool(self.props)]
+        models = [sha256_of(existing_model_path(name, assets)) for name in self.characters()]
+        facts = [_PIPELINE_VERSION, CLIP_FPS, self.characters(), models, self.origin().facts(), steps, bool(self.props)]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -15,7 +15,9 @@ def _retargeted(motion: str, *steps: Step) -> Recipe:
 
 
 def _carry(name: str, take: str) -> Recipe:
-    recording = Recording(HOLOSOMA_RETARGETING, f"holosoma_retargeting/demo_data/OMOMO_new/{take}.pt", "smpl_arrays")
+    recording = Recording(
+        HOLOSOMA_RETARGETING, f"holosoma_retargeting/demo_data/OMOMO_new/{take}.pt", "smpl_arrays", "smpl"
+    )
     return Recipe(f"smpl_{name}", "smpl", recording, (Homed(),), note="without its box")
 
 
