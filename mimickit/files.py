@@ -4,9 +4,47 @@ import os
 import tempfile
 from pathlib import Path
 
+from mimickit.errors import InputError
+
+
+def check_output_file(path: Path) -> None:
+    """Raise `InputError` unless ``path`` can be written: for a command to call before long work. Makes nothing."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; name the file to write")
+    check_output_folder(path.parent, f"cannot write {path}")
+
+
+def check_output_folder(folder: Path, problem: str) -> None:
+    """Raise `InputError`, beginning with ``problem``, unless ``folder`` can be written to or made. Makes nothing."""
+    existing = folder
+    try:
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+    except OSError as error:
+        raise InputError(f"{problem}: cannot be a folder: {error.strerror}") from None
+    if not existing.is_dir():
+        raise InputError(f"{problem}: {existing} is a file, not a folder")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise InputError(f"{problem}: cannot write to {existing}: {error.strerror}") from None
+
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write ``path`` so that a reader sees the old file or the whole new one, whatever interrupts this."""
+    """Write ``path`` so that a reader sees the old file or the whole new one, whatever interrupts this.
+
+    Raises `OSError` with its number and a message that names ``path``.
+    """
+    try:
+        _write(path, data)
+    except OSError as error:
+        failure = OSError(f"cannot write {path}: {error.strerror or error}")
+        failure.errno = error.errno
+        raise failure from error
+
+
+def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

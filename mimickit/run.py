@@ -7,7 +7,6 @@ Exit codes are listed in ``mimickit/errors.py``. A failure after the output fold
 import json
 import os
 import sys
-import tempfile
 import traceback
 from pathlib import Path
 
@@ -18,6 +17,7 @@ if __name__ == "__main__":
 from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E402
 from mimickit.config.case import format_case, load_case  # noqa: E402
 from mimickit.errors import InputError, MimicKitError, classify  # noqa: E402
+from mimickit.files import check_output_folder  # noqa: E402
 
 
 def main(argv: list[str]) -> int:
@@ -28,7 +28,7 @@ def main(argv: list[str]) -> int:
         if run.print_config:
             print(format_case(case))
             return 0
-        check_output_folder(run.out_dir)
+        check_output_folder(run.out_dir, f"--out_dir {run.out_dir}")
         # torch and the engines take seconds to import: not before the arguments are known to be good.
         from mimickit.launch import launch
 
@@ -53,23 +53,6 @@ def report_failure(error: Exception, run: RunConfig | None) -> int:
         record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
         (run.out_dir / "error.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return exit_code
-
-
-def check_output_folder(out_dir: Path) -> None:
-    """InputError when the folder could not be written; makes nothing that is not there."""
-    existing = out_dir
-    try:
-        while not existing.exists() and existing != existing.parent:
-            existing = existing.parent
-    except OSError as error:
-        raise InputError(f"--out_dir {out_dir}: cannot be a folder: {error.strerror}") from None
-    if not existing.is_dir():
-        raise InputError(f"--out_dir {out_dir}: {existing} is a file, not a folder")
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise InputError(f"--out_dir {out_dir}: cannot write to {existing}: {error.strerror}") from None
 
 
 if __name__ == "__main__":

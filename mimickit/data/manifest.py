@@ -37,11 +37,19 @@ def read_manifest(output: Path) -> dict[str, Record]:
         return {}
     try:
         entries = json.loads(path.read_text())
-        return {clip: Record(**entry) for clip, entry in entries.items()}
+        return {clip: _record(clip, entry) for clip, entry in entries.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise InputError(
-            f"{path} is damaged ({error}); delete it, and the clips to be built anew (all others count as your own)"
+            f"{path} is damaged ({error}). It tells built clips from your own: delete it and every clip in "
+            f"{output} that you did not put there yourself (or the whole folder), then build again"
         ) from error
+
+
+def _record(clip: str, entry: dict[str, str]) -> Record:
+    record = Record(**entry)
+    if not (isinstance(record.recipe, str) and isinstance(record.content, str)):
+        raise TypeError(f"the entry of {clip} does not hold two texts")
+    return record
 
 
 def write_record(output: Path, clip: str, record: Record) -> None:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mimickit.data.character import Character, body_poses, shape_lows, to_frames
+from mimickit.data.character import Character, body_poses, joints_of_dofs, num_dofs, shape_lows, to_frames
 from mimickit.data.motion import Motion
-from mimickit.data.quaternions import multiply, rotate
+from mimickit.data.quaternions import inverse, multiply, rotate
 
 STANCE_HEIGHT = 0.02
 """Metres: a foot stands only while its lowest point is no higher."""
@@ -113,11 +113,10 @@ class FootTrack:
         return self.total_slip * fps / steps if steps else 0.0
 
 
-def _stretches(flags: np.ndarray, least: int) -> tuple[tuple[int, int], ...]:
-    """First and last index of each run of at least ``least`` true values in ``flags`` (N,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(int)))
-    runs = zip(edges[::2], edges[1::2] - 1, strict=True)
-    return tuple((int(first), int(last)) for first, last in runs if last - first + 1 >= least)
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First frame and frame after the last of every run of true values in (N,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def _touching_points(
@@ -162,8 +161,8 @@ def foot_tracks(
     standing = low & ((ways * fps <= SWING_SPEED) | (slowest & level))
     tracks = []
     for foot, name in enumerate(feet):
-        steps = _stretches(standing[:, foot], max(1, round(STANCE_SECONDS * fps)))
-        stances = tuple((first, last + 1) for first, last in steps)
+        shortest = max(1, round(STANCE_SECONDS * fps))
+        stances = tuple((first, end) for first, end in runs(standing[:, foot]) if end - first >= shortest)
         stance, slip = np.zeros(len(heights), dtype=bool), np.zeros(len(ways))
         for first, last in stances:
             stance[first : last + 1] = True
@@ -229,7 +228,7 @@ def limit_violations(
 
 def _turn_angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Angles (N,) in radians between rotations a and b (N, 4)."""
-    difference = multiply(a * np.array([-1.0, -1.0, -1.0, 1.0]), b)
+    difference = multiply(inverse(a), b)
     return 2.0 * np.arctan2(np.linalg.norm(difference[:, :3], axis=-1), np.abs(difference[:, 3]))
 
 
@@ -243,6 +242,19 @@ def joint_speeds(motion: Motion) -> dict[str, np.ndarray]:
 
 
 # ------------------------------------------------------------------------------------------------ the root, the loop
+
+
+def uprightness(character: Character, motion: Motion) -> float:
+    """How the character is held on average: 1 as it stands with all joints at zero, 0 lying, -1 on its head.
+
+    That is how high the bodies are over the root, as a share of how high they are in that pose.
+    """
+    still = joints_of_dofs(character, np.zeros((1, num_dofs(character))))
+    standing = Motion(np.zeros(1), np.zeros((1, 3)), np.array([[0.0, 0.0, 0.0, 1.0]]), still, wrap=False)
+    positions, _ = body_poses(character, motion)
+    rest, _ = body_poses(character, standing)
+    heights, rest_heights = positions[..., 2] - positions[:, :1, 2], rest[..., 2] - rest[:, :1, 2]
+    return float((heights * rest_heights).sum(axis=1).mean() / (rest_heights**2).sum())
 
 
 def root_velocities(motion: Motion) -> np.ndarray:

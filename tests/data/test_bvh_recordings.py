@@ -177,6 +177,18 @@ def test_an_unknown_skeleton_is_described() -> None:
         ("Xposition", "Xplace", "line 5: expected Xposition or"),
         ("CHANNELS 3", "CHANNELS 2", "expected JOINT or End or }, found 'Xrotation'"),
         ("Frames: 2", "Frames: 3", "says it has 3 frames, but 2 follow"),
+        ("Frames: 2", "Frames: 0", "line 133: the file says it has no frames"),
+        *(
+            ("Frames: 2", f"Frames: {count}", f"line 133: expected the number of frames, found '{count}'")
+            for count in ("nan", "inf", "2.0", "-2")
+        ),
+        *(
+            ("CHANNELS 3", f"CHANNELS {count}", f"line 9: expected the number of channels, found '{count}'")
+            for count in ("inf", "nan", "3.5", "-3", "three")
+        ),
+        ("OFFSET 0 10 0", "OFFSET 0 nan 0", "line 8: expected an offset, found 'nan'"),
+        ("Frame Time: 0.033333", "Frame Time: inf", "line 134: expected the time of a frame, found 'inf'"),
+        ("Frame Time: 0.033333", "Frame Time: -0.1", "the frame time is -0.1"),
         ("Frame Time: 0.033333", "Frame Time: 0", "the frame time is 0.0"),
         ("92.000000", "nan", "frame 0. has a number that is not finite"),
         ("92.000000", "up", "is not a row of numbers"),
@@ -199,13 +211,13 @@ def test_a_bvh_cut_off_in_its_skeleton_is_refused() -> None:
         parse(b"\xff\xfe\x00BVH", "a.bvh")
 
 
-def _convert(data: bytes, tmp_path: Path, assets: Path, console: Console) -> dict[str, Any]:
+def _convert(data: bytes, tmp_path: Path, assets: Path, console: Console, *more: str) -> dict[str, Any]:
     """What the command writes for the humanoid."""
     (tmp_path / "a.bvh").write_bytes(data)
     parser = argparse.ArgumentParser()
     convert.add_arguments(parser)
     files = [str(tmp_path / "a.bvh"), "--output", str(tmp_path / "clip.pkl"), "--assets", str(assets)]
-    convert.run(parser.parse_args([*files, "--from", "bvh", "--character", "humanoid"]), console)
+    convert.run(parser.parse_args([*files, "--from", "bvh", "--character", "humanoid", *more]), console)
     return pickle.loads((tmp_path / "clip.pkl").read_bytes())
 
 
@@ -238,6 +250,20 @@ def test_a_bvh_becomes_a_clip_of_the_humanoid(
     hand, shoulder = positions[:, names.index("left_hand")], positions[:, names.index("left_upper_arm")]
     assert (hand[:, 2] < shoulder[:, 2] - 0.4).all()  # the arms hang
     assert (positions[:, names.index("left_foot"), 1] > positions[:, names.index("right_foot"), 1]).all()
+
+
+def test_a_bvh_read_with_the_wrong_axis_up_is_told(
+    tmp_path: Path, assets: Path, console: Console, capsys: pytest.CaptureFixture
+) -> None:
+    hanging = {f"{side}Arm": _about(2, np.full(8, sign * 80.0)) for side, sign in (("Left", -1), ("Right", 1))}
+    standing = _bvh_text(hanging, _standing(8))
+    _convert(standing, tmp_path, assets, console)
+    assert "warning" not in capsys.readouterr().out
+    _convert(standing, tmp_path, assets, console, "--up", "z")
+    assert "lies, crawls or stands on its head. If the recorded one does not, another axis" in capsys.readouterr().out
+    feet_up = _bvh_text({**hanging, "Hips": _about(2, np.full(8, 180.0))}, _standing(8))
+    _convert(feet_up, tmp_path, assets, console)
+    assert "warning" in capsys.readouterr().out
 
 
 def _as_bvh(motion: Motion, fps: float) -> bytes:

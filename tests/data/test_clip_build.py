@@ -196,10 +196,15 @@ def test_a_missing_character_is_found_before_the_download(
 
 def test_a_damaged_manifest_is_not_guessed_at(workshop, make) -> None:
     make()
-    for text in ("not JSON", '{"humanoid/humanoid_hop.pkl": {"recipe": "a"}}', "[1]"):
+    entries = ({"recipe": "a"}, {"recipe": 5, "content": None}, {"recipe": "a", "content": ["b"]}, [1, 2], "a")
+    for text in ("not JSON", "[1]", *(json.dumps({"humanoid/humanoid_hop.pkl": entry}) for entry in entries)):
         (workshop.output / MANIFEST_NAME).write_text(text)
-        with pytest.raises(InputError, match="built.json is damaged"):
+        with pytest.raises(InputError, match="built.json is damaged .*delete it and every clip .* you did not put"):
             make()
+        assert (workshop.output / MANIFEST_NAME).read_text() == text
+    (workshop.output / MANIFEST_NAME).unlink()  # what the message advises
+    workshop.clip.unlink()
+    assert make() == 1
 
 
 def test_builds_of_one_folder_take_turns(workshop, make, capsys) -> None:

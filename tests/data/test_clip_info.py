@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import pickle
+import types
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from mimickit.data.character import Character, body_poses, load_character, to_frames
 from mimickit.data.characters import CHARACTERS, model_path
 from mimickit.data.clip_file import guess_character, motion_of_frames, read_clip
-from mimickit.data.commands import info
+from mimickit.data.commands import info, mirror, view
 from mimickit.data.encoding import clip_bytes
 from mimickit.data.measure import (
     FEET,
@@ -27,6 +28,7 @@ from mimickit.data.measure import (
     joint_speeds,
     limit_violations,
     loop_seam,
+    uprightness,
 )
 from mimickit.data.motion import Motion, lifted
 from mimickit.errors import InputError
@@ -116,6 +118,16 @@ def test_a_raised_foot_does_not_stand(character: Character) -> None:
     assert right.stance.all()
 
 
+def test_a_short_touch_is_no_stance(character: Character) -> None:
+    touching = np.isin(np.arange(FRAMES), (10, 11))  # a thirtieth of a second
+    degrees = np.where(touching, 0.0, 60.0)
+    bent = {"left_thigh": _turning("y", -degrees), "left_shin": np.radians(degrees)}
+    left, right = foot_tracks(character, _standing(character, **bent), FEET["humanoid"])
+    assert (left.stances, left.stance.any()) == ((), False)
+    assert left.heights[10] < 0.001
+    assert right.stances == ((0, FRAMES - 1),)
+
+
 def test_a_low_swing_beside_a_standing_foot_is_no_slip(character: Character) -> None:
     swing = _turning("y", np.linspace(6.0, -6.0, FRAMES))  # the straight leg's sole passes at 1 m/s, a little raised
     fast = dataclasses.replace(_standing(character, left_thigh=swing), times=TIMES / 6)
@@ -183,6 +195,18 @@ def test_joint_speeds_by_hand(character: Character) -> None:
     assert speeds["right_shin"] == pytest.approx(np.full(FRAMES - 1, np.radians(90.0)))
 
 
+@pytest.mark.parametrize("name", CHARACTERS)
+@pytest.mark.parametrize(("axis", "degrees", "expected"), [("x", 0, 1.0), ("y", 90, 0.0), ("x", 180, -1.0)])
+def test_who_stands_on_the_head_is_told_from_who_lies(
+    assets: Path, name: str, axis: str, degrees: float, expected: float
+) -> None:
+    character = load_character(model_path(name, assets))
+    frames = np.zeros((FRAMES, 6 + len(dof_names(character))))
+    motion = motion_of_frames(character, frames, FPS, False, name)
+    turned = dataclasses.replace(motion, root_rot=_turning(axis, np.full(FRAMES, float(degrees))))
+    assert uprightness(character, turned) == pytest.approx(expected, abs=0.15 if expected == 0.0 else 1e-9)
+
+
 def test_the_seam_names_what_jumps(character: Character) -> None:
     arm = _turning("z", np.linspace(0.0, -40.0, FRAMES))
     rising = _standing(character, _along(2, 0.1 * TIMES), wrap=True, left_upper_arm=arm)
@@ -234,6 +258,38 @@ def test_the_plot_is_a_picture(clip: Path, assets: Path, console: Console, tmp_p
         pixels = np.asarray(picture.convert("RGB"))
     assert (pixels == [209, 36, 47]).all(axis=-1).any()  # the red of a passed limit
     assert first.read_bytes() == second.read_bytes()
+
+
+def _command(module: types.ModuleType, assets: Path, console: Console, *arguments: str) -> None:
+    parser = argparse.ArgumentParser()
+    module.add_arguments(parser)
+    module.run(parser.parse_args([*arguments, "--assets", str(assets)]), console)
+
+
+def test_outputs_that_cannot_be_are_found_before_the_clip_is_read(
+    assets: Path, console: Console, tmp_path: Path
+) -> None:
+    nowhere = str(tmp_path / "nowhere.pkl")
+    (tmp_path / "taken").write_bytes(b"")
+    inside = str(tmp_path / "taken" / "a.file")
+    for module, *options in ((info, "--plot"), (mirror,)):
+        with pytest.raises(InputError, match=f"{tmp_path} is a folder; name the file to write"):
+            _command(module, assets, console, nowhere, *options, str(tmp_path))
+        with pytest.raises(InputError, match=rf"cannot write {inside}: .*taken is a file, not a folder"):
+            _command(module, assets, console, nowhere, *options, inside)
+    (tmp_path / "film").write_bytes(b"")
+    with pytest.raises(InputError, match="film: .*film is a file, not a folder"):
+        _command(view, assets, console, nowhere, "--video", str(tmp_path / "film"))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film", "taken"]
+
+
+@pytest.mark.parametrize("place", [("a", "b", "c"), ("0", "0", "x"), ("0", "nan", "0"), ("inf", "0", "0")])
+def test_a_place_that_is_no_numbers_is_named(
+    clip: Path, assets: Path, console: Console, place: tuple[str, str, str]
+) -> None:
+    message = f"--prop box.xml {' '.join(place)}: expected a file and three numbers, metres"
+    with pytest.raises(InputError, match=message):
+        _command(view, assets, console, str(clip), "--prop", "box.xml", *place)
 
 
 @pytest.mark.parametrize("name", CHARACTERS)

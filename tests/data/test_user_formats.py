@@ -3,6 +3,7 @@
 import argparse
 import io
 import pickle
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
+from mimickit.data.__main__ import main
 from mimickit.data.character import Character, body_poses, load_character, lowest_points, to_frames
 from mimickit.data.characters import model_path
 from mimickit.data.clip_file import motion_of_frames
@@ -19,7 +21,7 @@ from mimickit.data.commands import convert
 from mimickit.data.conversion import UserRecording, converted
 from mimickit.data.measure import dof_names, ground_level
 from mimickit.data.motion import Motion
-from mimickit.data.readers import amass, gmr, joint_table
+from mimickit.data.readers import amass, g1_arrays, gmr, isaaclab, joint_table
 from mimickit.errors import InputError
 
 Convert = Callable[..., list[str]]
@@ -120,6 +122,53 @@ def test_a_table_of_another_width_or_without_a_rate_is_refused(g1: Character, g1
         joint_table.convert(_csv(None, g1_rows[:, :35]), "a.csv", g1, 30.0)
     with pytest.raises(InputError, match="say --fps, or add a column 'time'"):
         joint_table.convert(_csv(None, g1_rows), "a.csv", g1, None)
+
+
+def _headed(g1: Character, rows: np.ndarray, **columns: np.ndarray) -> bytes:
+    """The table with the header that its columns are in the order of; ``columns`` (N,) are further ones."""
+    names = [*("root_x", "root_y", "root_z", "root_qx", "root_qy", "root_qz", "root_qw"), *dof_names(g1), *columns]
+    return _csv(names, np.column_stack([rows, *columns.values()]))
+
+
+def test_an_order_beside_a_header_is_refused(g1: Character, g1_rows: np.ndarray) -> None:
+    for order in joint_table.QUATERNION_ORDERS:
+        message = rf"a.csv: --quat-order {order} is for tables without a header; .*root_qw"
+        with pytest.raises(InputError, match=message):
+            joint_table.convert(_headed(g1, g1_rows), "a.csv", g1, 30.0, order)
+
+
+def _seconds(tmp_path: Path) -> float:
+    content = _clip(tmp_path)
+    return (len(content["frames"]) - 1) / content["fps"]
+
+
+def test_a_rate_said_aloud_beats_the_files_and_is_told(
+    run: Convert, tmp_path: Path, g1: Character, g1_rows: np.ndarray
+) -> None:
+    options = ("--from", "csv", "--character", "g1")
+    data = _headed(g1, g1_rows, time=5.0 + np.arange(6) / 10.0)
+    assert not any("--fps" in line for line in run(data, *options))
+    assert _seconds(tmp_path) == pytest.approx(0.5)
+    lines = run(data, *options, "--fps", "5")
+    assert any("--fps 5: the frames last 1 s, not 0.5 s as the file says" in line for line in lines)
+    assert _seconds(tmp_path) == pytest.approx(1.0)
+    assert not any("--fps" in line for line in run(data, *options, "--fps", "10"))  # as the file says
+    assert not any("--fps" in line for line in run(_csv(None, g1_rows), *options, "--fps", "5"))  # it says nothing
+    assert _seconds(tmp_path) == pytest.approx(1.0)
+    lines = run(_gmr(g1_rows), "--from", "gmr", "--character", "g1", "--fps", "10")
+    assert any("--fps 10: the frames last 0.5 s, not 0.167 s as the file says" in line for line in lines)
+    lines = run(_amass(), "--from", "amass", "--character", "smpl", "--fps", "8")
+    assert any("--fps 8: the frames last 0.5 s, not 0.0333 s as the file says" in line for line in lines)
+    assert _seconds(tmp_path) == pytest.approx(0.5)
+
+
+def test_quaternions_in_the_wrong_order_are_told(run: Convert, g1_rows: np.ndarray) -> None:
+    options = ("--from", "csv", "--character", "g1", "--fps", "30")
+    wxyz = np.concatenate([g1_rows[:, :3], g1_rows[:, [6, 3, 4, 5]], g1_rows[:, 7:]], axis=1)
+    assert not any("warning" in line for line in run(_csv(None, g1_rows), *options))
+    assert not any("warning" in line for line in run(_csv(None, wxyz), *options, "--quat-order", "wxyz"))
+    lines = run(_csv(None, wxyz), *options)
+    assert any("warning: " in line and "stands on its head" in line and "--quat-order" in line for line in lines)
 
 
 def test_a_table_becomes_a_clip(run: Convert, tmp_path: Path, g1: Character, g1_rows: np.ndarray) -> None:
@@ -227,18 +276,43 @@ def test_the_other_spelling_of_the_rate() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"trans": ..., "mocap_framerate": ...}, "has no trans, no mocap_framerate or mocap_frame_rate; it has betas,"),
+        (
+            {"trans": ..., "mocap_framerate": ...},
+            "there is no trans, no mocap_framerate or mocap_frame_rate, only betas, gender, poses",
+        ),
         ({"mocap_framerate": np.array(0.0)}, "mocap_framerate is 0.0, expected one positive number"),
         ({"poses": np.zeros((5, 64))}, "poses"),
         ({"trans": np.zeros((4, 3))}, "pelvis positions"),
-        ({"poses": np.array([[None] * 66] * 5)}, "not a numpy archive of numbers"),
+        ({"poses": np.array([[None] * 66] * 5)}, "poses cannot be read"),
+        ({"trans": np.full((5, 3), "left")}, "trans holds <U4, expected numbers"),
+        ({"mocap_framerate": np.array([120.0, 60.0])}, "mocap_framerate is .* expected one positive number"),
     ],
 )
 def test_an_amass_archive_of_another_layout_is_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=f"a.npz: .*{message}"):
         amass.convert(_amass(**changes), "a.npz")
-    with pytest.raises(InputError, match="not a numpy archive"):
-        amass.convert(b"PK nothing", "a.npz")
+
+
+def _array(values: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("reader", [amass, isaaclab, g1_arrays], ids=["amass", "isaaclab", "g1_arrays"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (_array(np.zeros((5, 66))), r"found a single array \(.npy\)"),
+        (b"PK nothing", "found another kind of file, or one that is cut off"),
+        (_amass()[:-30], "found another kind of file, or one that is cut off"),
+        (_amass().replace(b"NUMPY", b"NUMPI"), "cannot be read|there is no"),
+    ],
+    ids=["npy", "text", "cut", "damaged"],
+)
+def test_what_is_no_archive_is_refused(reader: types.ModuleType, data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=f"a.file: .*({message})"):
+        reader.convert(data, "a.file")
 
 
 def test_an_amass_archive_becomes_a_clip(run: Convert, tmp_path: Path) -> None:
@@ -256,7 +330,8 @@ def test_an_amass_archive_becomes_a_clip(run: Convert, tmp_path: Path) -> None:
     [
         (b"nothing", ("bvh", "humanoid"), "expected HIERARCHY"),
         (b"nothing", ("gmr", "g1"), "not a pickle of numbers"),
-        (b"nothing", ("amass", "smpl"), "not a numpy archive"),
+        (b"nothing", ("amass", "smpl"), "expected a numpy archive"),
+        (_array(np.zeros((5, 66))), ("amass", "smpl"), "found a single array"),
         (b"1,2,3", ("csv", "g1"), "rows have 3 columns"),
         (b"1,2,3", ("csv", "g1", "--up", "z"), "--up means nothing for --from csv, only for bvh"),
         (b"1,2,3", ("bvh", "g1", "--source-character", "g1"), "means nothing for --from bvh, only for gmr and csv"),
@@ -271,6 +346,38 @@ def test_nothing_is_written_for_bad_input(
         run(data, "--from", kind, "--character", character, *more)
     assert (tmp_path / "clip.pkl").read_bytes() == b"mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["clip.pkl", "recording"]
+
+
+@pytest.mark.parametrize("option", ["--fps", "--scale"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "fast"])
+def test_a_number_that_must_be_positive_says_so(
+    run: Convert, capsys: pytest.CaptureFixture, option: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        run(b"", "--from", "bvh", "--character", "g1", f"{option}={value}")
+    assert stop.value.code == 2
+    assert f"argument {option}: must be a number above 0, not '{value}'" in capsys.readouterr().err
+
+
+def test_an_output_that_cannot_be_is_found_before_the_recording_is_read(run: Convert, tmp_path: Path) -> None:
+    options = ("--from", "bvh", "--character", "g1", "--output")
+    with pytest.raises(InputError, match="is a folder; name the file to write"):
+        run(b"nothing", *options, str(tmp_path))
+    with pytest.raises(InputError, match=r"recording is a file, not a folder"):
+        run(b"nothing", *options, str(tmp_path / "recording" / "clip.pkl"))
+    assert [path.name for path in tmp_path.iterdir()] == ["recording"]
+
+
+def test_a_clip_that_is_replaced_is_told(run: Convert, g1_rows: np.ndarray) -> None:
+    options = ("--from", "gmr", "--character", "g1")
+    told = "in place of the file that was there"
+    assert [any(told in line for line in run(_gmr(g1_rows), *options)) for _ in range(2)] == [False, True]
+
+
+def test_the_help_speaks_of_licences(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit):
+        main(["convert", "--help"])
+    assert "licence stays in force" in capsys.readouterr().out
 
 
 def test_numbers_that_are_not_finite_are_named(assets: Path, g1: Character, g1_rows: np.ndarray) -> None:

@@ -82,8 +82,8 @@ def test_each_joint_reaches_both_ends_while_the_root_hangs_still(
         assert (env.engine.root_rot - torch.tensor([0.0, 0.0, 0.0, 1.0])).abs().max().item() < 1e-6
         assert not env.done.any()
     lowest, highest = torch.stack(seen).min(dim=0).values, torch.stack(seen).max(dim=0).values
+    slack = 0.12  # radians: gravity bends the drives
     for dof, (low, high) in enumerate(ranges):
-        slack = 0.25 * (high - low)  # gravity bends the drives
         assert lowest[dof].item() == pytest.approx(low, abs=slack), env.char_model.dof_names[dof]
         assert highest[dof].item() == pytest.approx(high, abs=slack), env.char_model.dof_names[dof]
 

@@ -13,11 +13,11 @@ from mimickit.data.character import load_character
 from mimickit.data.characters import CHARACTERS, model_path
 from mimickit.data.commands.arguments import add_assets
 from mimickit.data.conversion import UserRecording, converted
-from mimickit.data.measure import limit_violations, loop_seam
+from mimickit.data.measure import limit_violations, loop_seam, uprightness
 from mimickit.data.readers import amass, bvh, gmr, joint_table
 from mimickit.data.recipes.recipe import CLIP_FPS
 from mimickit.errors import InputError
-from mimickit.files import write_atomically
+from mimickit.files import check_output_file, write_atomically
 
 DESCRIPTION = """\
 Make a clip for a character from a recording: 60 frames per second, on the ground.
@@ -39,9 +39,12 @@ examples:
   python -m mimickit.data convert dance1_subject2.csv --from csv --fps 30 --character g1 --output g1_dance.pkl
 
 The retargeter knows the humanlike characters. Then look: python -m mimickit.data info CLIP, view CLIP.
+The recording's licence stays in force: AMASS and LAFAN1, for instance, allow no commercial use. SOURCES.md lists only
+the clips that `build` makes.
 """
 _LOOPS = {"clamp": False, "wrap": True}
 _WORTH_TELLING = 0.0005  # metres
+_UPRIGHT = 0.3  # see `uprightness`; a cartwheel comes to a little more
 
 
 def _read_bvh(options: argparse.Namespace, data: bytes) -> UserRecording:
@@ -63,10 +66,8 @@ def _read_gmr(options: argparse.Namespace, data: bytes) -> UserRecording:
 def _read_csv(options: argparse.Namespace, data: bytes) -> UserRecording:
     name = options.source_character or options.character
     character = load_character(model_path(name, options.assets))
-    order = options.quat_order or joint_table.QUATERNION_ORDERS[0]
-    return UserRecording(
-        joint_table.convert(data, str(options.file), character, options.fps, order), name, str(options.file)
-    )
+    motion = joint_table.convert(data, str(options.file), character, options.fps, options.quat_order)
+    return UserRecording(motion, name, str(options.file))
 
 
 _FORMATS: Mapping[str, Callable[[argparse.Namespace, bytes], UserRecording]] = {
@@ -74,6 +75,12 @@ _FORMATS: Mapping[str, Callable[[argparse.Namespace, bytes], UserRecording]] = {
     "amass": _read_amass,
     "gmr": _read_gmr,
     "csv": _read_csv,
+}
+_WRONG_AXES: Mapping[str, str] = {  # what to try when a recording comes out lying or upside down
+    "bvh": "another axis of the file points up: try --up",
+    "amass": "the file's z axis does not point up, as AMASS's does",
+    "gmr": "its quaternions are not xyzw, or its z axis does not point up",
+    "csv": "its quaternions are in another order (without a header: try --quat-order), or its z axis does not point up",
 }
 _ONLY_FOR = {  # options that another format would silently leave aside
     "source_character": ("gmr", "csv"),
@@ -84,9 +91,12 @@ _ONLY_FOR = {  # options that another format would silently leave aside
 
 
 def _positive(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not (math.isfinite(value) and value > 0.0):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"must be a number above 0, not {text!r}")
     return value
 
 
@@ -96,9 +106,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE", help="the recording")
     parser.add_argument("--from", dest="format", required=True, choices=list(_FORMATS), help="what kind of file it is")
     parser.add_argument("--character", required=True, choices=list(CHARACTERS), metavar="NAME", help=f"one of {names}")
-    parser.add_argument("--output", required=True, type=Path, metavar="CLIP", help="the clip to write, .pkl")
     parser.add_argument(
-        "--fps", type=_positive, metavar="N", help="frames per second of the recording (default: what the file says)"
+        "--output",
+        required=True,
+        type=Path,
+        metavar="CLIP",
+        help="the clip to write, .pkl; an existing one is replaced",
+    )
+    parser.add_argument(
+        "--fps",
+        type=_positive,
+        metavar="N",
+        help="frames per second of the recording, whatever the file says of it; csv without a column time needs it",
     )
     parser.add_argument("--loop", choices=list(_LOOPS), default="clamp", help="whether the clip repeats (%(default)s)")
     parser.add_argument(
@@ -123,9 +142,20 @@ def _check_options(options: argparse.Namespace) -> None:
             raise InputError(f"{option} means nothing for --from {options.format}, only for {' and '.join(formats)}")
 
 
+def _at_rate(recording: UserRecording, fps: float) -> UserRecording:
+    """The recording at ``fps``, with a note if its file says otherwise."""
+    times = np.arange(len(recording.motion.times)) / fps
+    if np.allclose(times, recording.motion.times, rtol=1e-6, atol=0.0):
+        return recording
+    note = f"--fps {fps:g}: the frames last {times[-1]:.3g} s, not {recording.motion.duration:.3g} s as the file says"
+    motion = dataclasses.replace(recording.motion, times=times)
+    return dataclasses.replace(recording, motion=motion, notes=(*recording.notes, note))
+
+
 def run(options: argparse.Namespace, console: Console) -> None:
     """Convert one file. Raises `InputError` for one that cannot be read; then nothing is written."""
     _check_options(options)
+    check_output_file(options.output)
     from mimickit.data.encoding import clip_bytes
 
     try:
@@ -134,11 +164,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{options.file} cannot be read: {error.strerror}") from error
     character = load_character(model_path(options.character, options.assets))
     recording = _FORMATS[options.format](options, data)
-    count = len(recording.motion.times)
     if options.fps is not None:
-        motion = dataclasses.replace(recording.motion, times=np.arange(count) / options.fps)
-        recording = dataclasses.replace(recording, motion=motion)
-    console.print(f"read {options.file}: {count} frames")
+        recording = _at_rate(recording, options.fps)
+    console.print(f"read {options.file}: {len(recording.motion.times)} frames")
     for note in recording.notes:
         console.print(f"  {note}")
     wrap = _LOOPS[options.loop]
@@ -147,13 +175,19 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"  retargeted from {recording.character or 'landmarks'} to {options.character}")
     if abs(lift) >= _WORTH_TELLING:
         console.print(f"  {'raised' if lift > 0 else 'lowered'} by {100 * abs(lift):.1f} cm onto the ground")
+    if uprightness(character, motion) < _UPRIGHT:
+        console.print(
+            "  warning: the character mostly lies, crawls or stands on its head. If the recorded one does not, "
+            f"{_WRONG_AXES[options.format]}"
+        )
     for violation in limit_violations(character, motion)[:3]:
         console.print(f"  beyond its limit: {violation.name}, by {np.degrees(violation.worst):.1f} deg")
     if wrap:
         seam = loop_seam(motion)
         console.print(f"  where it repeats, {seam.joint} jumps {np.degrees(seam.joint_jump):.1f} deg")
+    replaced = " (in place of the file that was there)" if options.output.exists() else ""
     write_atomically(options.output, clip_bytes(character, motion, CLIP_FPS))
     console.print(
-        f"wrote {options.output}: {options.character}, {motion.duration:.2f} s, {len(motion.times)} frames at "
-        f"{CLIP_FPS} fps"
+        f"wrote {options.output}{replaced}: {options.character}, {motion.duration:.2f} s, "
+        f"{len(motion.times)} frames at {CLIP_FPS} fps"
     )

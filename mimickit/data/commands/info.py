@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 
 from mimickit.data.commands.arguments import add_assets, add_guessed_character
+from mimickit.files import check_output_file, write_atomically
 
 if TYPE_CHECKING:
     from mimickit.data.clip_file import CharacterClip
@@ -139,6 +140,8 @@ def run(options: argparse.Namespace, console: Console) -> None:
     """Print the measures of one clip, and draw them if asked. Raises `InputError` for a clip that cannot be read."""
     from mimickit.data.clip_file import read_clip  # needs torch, which other commands do without
 
+    if options.plot is not None:
+        check_output_file(options.plot)
     clip = read_clip(options.clip, options.character, options.assets)
     console.print(f"{clip.path}, a clip of {clip.name}")
     for title, section in _SECTIONS.items():
@@ -148,7 +151,6 @@ def run(options: argparse.Namespace, console: Console) -> None:
         console.print(f"  note    {note}")
     if options.plot is not None:
         from mimickit.data.plot import clip_picture  # imports matplotlib, which takes its time
-        from mimickit.files import write_atomically
 
         write_atomically(options.plot, clip_picture(clip))
         console.print(f"  plot    {options.plot}")

@@ -31,8 +31,9 @@ def run(options: argparse.Namespace, console: Console) -> None:
     from mimickit.data.clip_file import read_clip  # needs torch, which other commands do without
     from mimickit.data.encoding import clip_bytes
     from mimickit.data.mirror import mirrored
-    from mimickit.files import write_atomically
+    from mimickit.files import check_output_file, write_atomically
 
+    check_output_file(options.output)
     clip = read_clip(options.clip, options.character, options.assets)
     for note in clip.notes:
         console.print(f"note: {note}")

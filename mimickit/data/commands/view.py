@@ -1,11 +1,14 @@
 """``python -m mimickit.data view``: look at a clip, in a window or as a film."""
 
 import argparse
+import math
 from pathlib import Path
 
 from rich.console import Console
 
 from mimickit.data.commands.arguments import add_assets, add_guessed_character
+from mimickit.errors import InputError
+from mimickit.files import check_output_folder
 
 DESCRIPTION = """\
 Play a clip: in a window, or with --video into a folder as video.mp4 and contact_sheet.png.
@@ -35,15 +38,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_assets(parser)
 
 
+def _prop(file: str, *place: str) -> tuple[str, tuple[float, float, float]]:
+    """An object's file and where it stands, from the words of ``--prop``."""
+    try:
+        x, y, z = (float(word) for word in place)
+    except ValueError:
+        x = y = z = math.nan
+    if not all(map(math.isfinite, (x, y, z))):
+        raise InputError(f"--prop {file} {' '.join(place)}: expected a file and three numbers, metres")
+    return file, (x, y, z)
+
+
 def run(options: argparse.Namespace, console: Console) -> None:
     """Play it. Raises `InputError` for a clip or an object that cannot be read, `RenderError` without a display."""
     from mimickit.data.clip_file import read_clip  # needs torch, which other commands do without
     from mimickit.data.play import play
 
+    props = [_prop(*words) for words in options.prop]
+    if options.video:
+        check_output_folder(options.video, f"--video {options.video}")
     clip = read_clip(options.clip, options.character, options.assets)
     for note in clip.notes:
         console.print(f"note: {note}")
-    props = [(file, (float(x), float(y), float(z))) for file, x, y, z in options.prop]
     play(clip, props, options.assets, options.video)
     if options.video:
         console.print(f"written to {options.video}: video.mp4, contact_sheet.png")

@@ -1,6 +1,7 @@
 """The BVH format: a tree of joints with constant offsets, and their channels frame by frame."""
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -63,12 +64,22 @@ class _Words:
         return word
 
     def number(self, expected: str) -> float:
-        """The next word as a number."""
+        """The next word as a finite number."""
         word = self.take(expected)
         try:
-            return float(word)
+            value = float(word)
         except ValueError:
             raise self.wrong(expected) from None
+        if not math.isfinite(value):
+            raise self.wrong(expected)
+        return value
+
+    def count(self, expected: str) -> int:
+        """The next word as a number of things: digits and nothing else."""
+        word = self.take(expected)
+        if not (word.isascii() and word.isdigit()):
+            raise self.wrong(expected)
+        return int(word)
 
 
 def _offset(words: _Words) -> tuple[float, float, float]:
@@ -98,8 +109,8 @@ def _hierarchy(words: _Words) -> tuple[BvhJoint, ...]:
             words.expect("{")
             offset = _offset(words)
             words.expect("CHANNELS")
-            count = words.number("the number of channels")
-            channels = tuple(words.expect(*_CHANNELS) for _ in range(int(count)))
+            count = words.count("the number of channels")
+            channels = tuple(words.expect(*_CHANNELS) for _ in range(count))
             joints.append(BvhJoint(name, parent, offset, channels))
             open_joints.append(len(joints) - 1)
         keyword = words.expect("JOINT", "End", "}")
@@ -115,11 +126,13 @@ def parse(data: bytes, source: str) -> Bvh:
     joints = _hierarchy(words)
     words.expect("MOTION")
     words.expect("Frames:")
-    count = int(words.number("the number of frames"))
+    count = words.count("the number of frames")
+    if not count:
+        raise InputError(f"{source}: line {words.line()}: the file says it has no frames")
     words.expect("Frame")
     words.expect("Time:")
     frame_time = words.number("the time of a frame")
-    if not 0.0 < frame_time < np.inf:
+    if not frame_time > 0.0:
         raise InputError(f"{source}: line {words.line()}: the frame time is {frame_time}, expected seconds above 0")
     width = sum(len(joint.channels) for joint in joints)
     first = words.line()

@@ -8,13 +8,12 @@ Two layouts, both with ``fps`` and ``joint_pos`` over N frames, in the world's f
   (N, 30, 3) and ``body_quat_w`` (N, 30, 4), ``wxyz``.
 """
 
-import io
-import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 
 from mimickit.data.motion import Motion
+from mimickit.data.readers.arrays import array_names, check_shapes, frame_rate, read_arrays
 from mimickit.errors import InputError
 
 _LEG = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
@@ -31,20 +30,11 @@ _BODIES = {name: name.removesuffix("_joint") + "_link" for name in JOINTS} | {"w
 _ROOT_COLUMNS = 7
 
 
-def _check_shapes(tables: Mapping[str, tuple[np.ndarray, tuple[int, ...]]], source: str) -> None:
-    """Raise `InputError` unless each array is (N, ...) with the shape given for the rest, N the same for all."""
-    count = next(iter(tables.values()))[0].shape[:1]
-    for key, (array, rest) in tables.items():
-        if array.shape != (*count, *rest):
-            wanted = ", ".join(map(str, ("N", *rest)))
-            raise InputError(f"{source}: {key} has shape {array.shape}, expected ({wanted}), N as in the other tables")
-
-
 def _from_bodies(arrays: Mapping[str, np.ndarray], source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Root position (N, 3), root rotation ``wxyz`` (N, 4) and angles (N, 29) of the layout without names."""
     angles, positions, rotations = (arrays[key] for key in ("joint_pos", "body_pos_w", "body_quat_w"))
     bodies = len(JOINTS) + 1  # one link per joint, and the pelvis
-    _check_shapes(
+    check_shapes(
         {
             "joint_pos": (angles, (len(JOINTS),)),
             "body_pos_w": (positions, (bodies, 3)),
@@ -57,12 +47,12 @@ def _from_bodies(arrays: Mapping[str, np.ndarray], source: str) -> tuple[np.ndar
 
 def _from_names(arrays: Mapping[str, np.ndarray], source: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The same of the layout with names."""
-    names = [str(name) for name in arrays["joint_names"]]
+    names = arrays["joint_names"].ravel().tolist()
     if sorted(names) != sorted(JOINTS):
         wrong = sorted(set(names) ^ set(JOINTS)) or ["some of them twice"]
         raise InputError(f"{source}: joint_names are not the G1's {len(JOINTS)} joints: {', '.join(wrong)}")
     coordinates = arrays["joint_pos"]
-    _check_shapes({"joint_pos": (coordinates, (_ROOT_COLUMNS + len(JOINTS),))}, source)
+    check_shapes({"joint_pos": (coordinates, (_ROOT_COLUMNS + len(JOINTS),))}, source)
     columns = [_ROOT_COLUMNS + names.index(name) for name in JOINTS]
     return coordinates[:, :3], coordinates[:, 3:_ROOT_COLUMNS], coordinates[:, columns]
 
@@ -72,22 +62,15 @@ def convert(data: bytes, source: str) -> Motion:
 
     Raises `InputError` for an archive of another layout or other joints than the robot's.
     """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            read = _from_names if "joint_names" in archive else _from_bodies
-            fps = archive["fps"]
-            root_pos, root_wxyz, angles = read(archive, source)
-    except (KeyError, ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{source}: expected a numpy archive with fps and joint_pos, and joint_names or body_pos_w and body_quat_w "
-            f"({error})"
-        ) from error
-    if fps.size != 1 or not fps.item() > 0:
-        raise InputError(f"{source}: fps is {fps}, expected one positive number of frames per second")
+    named = "joint_names" in array_names(data, source)
+    numbers = ("fps", "joint_pos") if named else ("fps", "joint_pos", "body_pos_w", "body_quat_w")
+    arrays = read_arrays(data, numbers, source, words=("joint_names",) if named else ())
+    root_pos, root_wxyz, angles = (_from_names if named else _from_bodies)(arrays, source)
+    fps = frame_rate(arrays["fps"], "fps", source)
     return Motion(
-        times=np.arange(len(angles)) / float(fps.item()),
-        root_pos=root_pos.astype(float),
-        root_rot=root_wxyz[:, [1, 2, 3, 0]].astype(float),
-        joints={_BODIES[name]: angles[:, column].astype(float) for column, name in enumerate(JOINTS)},
+        times=np.arange(len(angles)) / fps,
+        root_pos=root_pos,
+        root_rot=root_wxyz[:, [1, 2, 3, 0]],
+        joints={_BODIES[name]: angles[:, column] for column, name in enumerate(JOINTS)},
         wrap=False,
     )

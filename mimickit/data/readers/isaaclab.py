@@ -5,13 +5,11 @@ An archive of arrays over N frames: ``fps``, ``dof_names``, ``dof_positions`` (N
 exponential map, as ours; arms hang down in the zero pose and elbows bend the other way round.
 """
 
-import io
-import zipfile
-
 import numpy as np
 
 from mimickit.data.motion import Motion
 from mimickit.data.quaternions import from_exponential_map, multiply
+from mimickit.data.readers.arrays import check_shapes, frame_rate, read_arrays
 from mimickit.data.readers.humanoid3d import ARM_OFFSETS
 from mimickit.errors import InputError
 
@@ -31,7 +29,8 @@ _HINGES = {  # our body: the source joint, and the sign that turns its angle int
     "right_lower_arm": ("right_elbow", -1.0),
     "left_lower_arm": ("left_elbow", 1.0),
 }
-_KEYS = ("fps", "dof_names", "dof_positions", "body_names", "body_positions", "body_rotations")
+_NUMBERS = ("fps", "dof_positions", "body_positions", "body_rotations")
+_NAMES = ("dof_names", "body_names")
 
 
 def convert(data: bytes, source: str) -> Motion:
@@ -39,29 +38,28 @@ def convert(data: bytes, source: str) -> Motion:
 
     Raises `InputError` for an archive of another layout.
     """
-    try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in _KEYS}
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source}: expected a numpy archive with {', '.join(_KEYS)} ({error})") from error
-    dofs = {str(name): column for name, column in zip(arrays["dof_names"], arrays["dof_positions"].T, strict=True)}
-    bodies = [str(name) for name in arrays["body_names"]]
+    arrays = read_arrays(data, _NUMBERS, source, words=_NAMES)
+    dof_names, bodies = (arrays[key].ravel().tolist() for key in _NAMES)
+    shapes = {"dof_positions": (len(dof_names),)}
+    shapes |= {"body_positions": (len(bodies), 3), "body_rotations": (len(bodies), 4)}
+    check_shapes({key: (arrays[key], rest) for key, rest in shapes.items()}, source)
+    dofs = dict(zip(dof_names, arrays["dof_positions"].T, strict=True))
     wanted = [f"{joint}_{axis}" for joint in _BALLS.values() for axis in "xyz"] + [name for name, _ in _HINGES.values()]
     missing = [name for name in wanted if name not in dofs] + ["pelvis"] * ("pelvis" not in bodies)
     if missing:
         raise InputError(f"{source}: the recording has no {', '.join(missing)}")
 
     joints = {
-        body: from_exponential_map(np.stack([dofs[f"{joint}_{axis}"] for axis in "xyz"], axis=-1).astype(float))
+        body: from_exponential_map(np.stack([dofs[f"{joint}_{axis}"] for axis in "xyz"], axis=-1))
         for body, joint in _BALLS.items()
     }
     joints |= {body: multiply(joints[body], offset) for body, offset in ARM_OFFSETS.items()}
-    joints |= {body: sign * dofs[joint].astype(float) for body, (joint, sign) in _HINGES.items()}
+    joints |= {body: sign * dofs[joint] for body, (joint, sign) in _HINGES.items()}
     root = bodies.index("pelvis")
-    root_wxyz = arrays["body_rotations"][:, root].astype(float)
+    root_wxyz = arrays["body_rotations"][:, root]
     return Motion(
-        times=np.arange(len(root_wxyz)) / float(arrays["fps"]),
-        root_pos=arrays["body_positions"][:, root].astype(float),
+        times=np.arange(len(root_wxyz)) / frame_rate(arrays["fps"], "fps", source),
+        root_pos=arrays["body_positions"][:, root],
         root_rot=root_wxyz[:, [1, 2, 3, 0]],
         joints=joints,
         wrap=False,

@@ -59,12 +59,14 @@ def _check_header(header: list[str], expected: list[str], source: str) -> None:
 
 
 def convert(
-    data: bytes, source: str, character: Character, fps: float | None, quaternion_order: str = QUATERNION_ORDERS[0]
+    data: bytes, source: str, character: Character, fps: float | None, quaternion_order: str | None = None
 ) -> Motion:
     """The motion of ``character`` in the table ``data`` (it does not wrap); ``source`` names it in errors.
 
-    ``fps`` is needed without a column ``time``; ``quaternion_order`` only without a header. Raises `InputError` for
-    columns that do not fit the character, or cells that are no numbers, naming line and column.
+    ``fps`` is for a table without a column ``time``; one that has it goes by it. ``quaternion_order``, one of
+    `QUATERNION_ORDERS`, is for a table without a header, where None means the first of them. Raises `InputError` for
+    columns that do not fit the character, for an order beside a header, and for cells that are no numbers, naming line
+    and column.
     """
     try:
         lines = list(csv.reader(io.StringIO(data.decode("utf-8-sig"))))
@@ -74,7 +76,7 @@ def convert(
     if not rows:
         raise InputError(f"{source}: the table is empty")
     dof_names = [name for body in character.bodies if body.joint for name in body.joint.names]
-    quaternion = [f"root_q{component}" for component in quaternion_order]
+    quaternion = [f"root_q{component}" for component in quaternion_order or QUATERNION_ORDERS[0]]
     expected = [*_POSITION, *quaternion, *dof_names]
     if all(_is_number(cell) for cell in rows[0][1]):
         header = expected
@@ -84,6 +86,11 @@ def convert(
                 f"position 3, quaternion 4 and {len(dof_names)} joints"
             )
     else:
+        if quaternion_order is not None:
+            raise InputError(
+                f"{source}: --quat-order {quaternion_order} is for tables without a header; here the header says which "
+                "column is which (root_qx, root_qy, root_qz, root_qw)"
+            )
         header = rows.pop(0)[1]
         _check_header(header, expected, source)
     if _TIME not in header and fps is None:
@@ -92,7 +99,7 @@ def convert(
         raise InputError(f"{source}: a motion needs at least 2 rows of numbers, the table has {len(rows)}")
     table = _table(rows, len(header), source)
     tracks = dict(zip(header, table.T, strict=True))
-    times = tracks[_TIME] - tracks[_TIME][0] if _TIME in tracks and fps is None else np.arange(len(table)) / fps
+    times = tracks[_TIME] - tracks[_TIME][0] if _TIME in tracks else np.arange(len(table)) / fps
     return Motion(
         times=times,
         root_pos=np.stack([tracks[name] for name in _POSITION], axis=-1),
