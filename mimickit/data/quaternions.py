@@ -27,6 +27,11 @@ def rotate(q: np.ndarray, v: np.ndarray) -> np.ndarray:
     return v + w * twice + np.cross(axis, twice)
 
 
+def inverse(q: np.ndarray) -> np.ndarray:
+    """The opposite rotations of q (..., 4)."""
+    return q * np.array([-1.0, -1.0, -1.0, 1.0])
+
+
 def heading(q: np.ndarray) -> np.ndarray:
     """Angle (N,) about the vertical from the world's x axis to where each rotation (N, 4) takes it, seen from above."""
     forward = rotate(q, np.array([1.0, 0.0, 0.0]))

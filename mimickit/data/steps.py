@@ -10,9 +10,10 @@ from typing import ClassVar, Protocol
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from mimickit.data.boxes import Box
 from mimickit.data.characters import model_path
 from mimickit.data.motion import Landmarks, Motion, resampled
-from mimickit.data.quaternions import from_exponential_map, heading, multiply, rotate, slerp
+from mimickit.data.quaternions import from_exponential_map, heading, inverse, multiply, rotate, slerp
 from mimickit.errors import InputError
 
 _RETARGETING_FPS = 60
@@ -69,6 +70,12 @@ class Without:
     version: ClassVar[int] = 1
 
     def apply(self, take: Take, assets: Path) -> Take:
+        count = len(take.motion.times)
+        if not 0 <= self.first < self.end < count:
+            raise InputError(
+                f"{take.name}: the recipe leaves out frames {self.first} to {self.end}, but none after them, of a "
+                f"recording that has {count}"
+            )
         return dataclasses.replace(take, motion=take.motion.without(self.first, self.end))
 
 
@@ -76,22 +83,21 @@ class Without:
 class Retarget:
     """To another character, with feet and hands where they were, scaled to its size.
 
-    ``supports`` are the heights in the recording, metres, of the ground and the tops of boxes that hands and feet rest
-    on.
+    ``boxes`` are those of the recording, in its world: hands and feet rest on them, and nothing enters them.
     """
 
     character: str
-    supports: tuple[float, ...] = (0.0,)
-    version: ClassVar[int] = 1
+    boxes: tuple[Box, ...] = ()
+    version: ClassVar[int] = 2
 
     def apply(self, take: Take, assets: Path) -> Take:
         from mimickit.data.retarget import retarget_landmarks, retarget_motion
 
         source = resampled(take.motion, _RETARGETING_FPS)
         if isinstance(source, Landmarks):
-            motion = retarget_landmarks(source, self.character, assets, support_heights=self.supports)
+            motion = retarget_landmarks(source, self.character, assets, boxes=self.boxes)
         else:
-            motion = retarget_motion(source, take.character, self.character, assets, support_heights=self.supports)
+            motion = retarget_motion(source, take.character, self.character, assets, boxes=self.boxes)
         return dataclasses.replace(take, motion=motion, character=self.character)
 
 
@@ -168,6 +174,10 @@ class CloseLoop:
 
     def apply(self, take: Take, assets: Path) -> Take:
         motion = take.require_motion()
+        if not 0.0 < self.seconds <= motion.duration:
+            raise InputError(
+                f"{take.name}: the recipe closes a loop over {self.seconds:g} s of a motion of {motion.duration:.2f} s"
+            )
         fade = np.clip(1.0 - (motion.duration - motion.times) / self.seconds, 0.0, 1.0)
         fade = fade * fade * (3.0 - 2.0 * fade)
         root_pos = motion.root_pos.copy()
@@ -182,8 +192,7 @@ class CloseLoop:
 
 def _towards_first(rotations: np.ndarray, fade: np.ndarray) -> np.ndarray:
     """(N, 4), each turned by the share ``fade`` (N,) of the rotation that takes the last to the first."""
-    inverse_last = rotations[-1] * np.array([-1.0, -1.0, -1.0, 1.0])
-    seam = np.broadcast_to(multiply(rotations[0], inverse_last), rotations.shape)
+    seam = np.broadcast_to(multiply(rotations[0], inverse(rotations[-1])), rotations.shape)
     identity = np.broadcast_to([0.0, 0.0, 0.0, 1.0], rotations.shape)
     return multiply(slerp(identity, seam, fade), rotations)
 
@@ -205,8 +214,9 @@ class LevelGround:
 
         lowest = lowest_points(load_character(model_path(take.character, assets)), motion)
         half = max(1, round(0.5 * self.seconds * (len(lowest) - 1) / motion.duration))
-        if motion.wrap:  # the last frame is the first one
-            padded = np.concatenate([lowest[-1 - 2 * half : -1], lowest, lowest[1 : 1 + 2 * half]])
+        if motion.wrap:  # the last frame is the first one; the window may be longer than the cycle
+            before, after = np.arange(-2 * half, 0), np.arange(1, 2 * half + 1)
+            padded = np.concatenate([lowest[before % (len(lowest) - 1)], lowest, lowest[after % (len(lowest) - 1)]])
         else:
             padded = np.pad(lowest, 2 * half, mode="edge")
         ground = sliding_window_view(padded, 2 * half + 1).min(axis=1)

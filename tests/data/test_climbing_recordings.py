@@ -133,7 +133,9 @@ def test_toes_rest_on_the_boxes_at_full_size(sequence: int) -> None:
         still = np.linalg.norm(np.gradient(toe, 1 / 120, axis=0), axis=-1) < 0.05
         for box in found:
             own = Rotation.from_euler("z", -box.yaw).apply(toe - box.center)
-            over = np.all(np.abs(own) < box.size / 2 + [0.0, 0.0, 0.3], axis=1) & (own[:, 2] > 0.5 * box.size[2] - 0.05)
+            over = np.all(np.abs(own) < np.array(box.size) / 2 + [0.0, 0.0, 0.3], axis=1) & (
+                own[:, 2] > 0.5 * box.size[2] - 0.05
+            )
             height = own[still & over, 2] - 0.5 * box.size[2]
             if height.size:
                 on_boxes += height.size

@@ -10,16 +10,21 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from mimickit.data import measure
+from mimickit.data.boxes import Box
 from mimickit.data.character import load_character, lowest_points
 from mimickit.data.characters import CHARACTERS, model_path
 from mimickit.data.fetch.download import read_member
 from mimickit.data.files import default_cache
+from mimickit.data.measure import foot_tracks
 from mimickit.data.motion import Landmarks, Motion, checked_motion, lifted, resampled
 from mimickit.data.readers import humanoid3d
 from mimickit.data.recipes.packages import PYBULLET
 from mimickit.data.retarget import retarget_landmarks, retarget_motion, retarget_scale
+from mimickit.data.retarget.outside import signed_distances
 from mimickit.errors import InputError
 
+FLOOR = Box((0.0, 0.0, -1.0), 0.0, (100.0, 100.0, 2.0))
 THIGH, SHIN, SOLE = 0.421546, 0.40987, 0.05  # of the humanoid
 OTHERS = ("smpl", "g1", "pi_plus")
 BONES = {  # a limb's bodies on its left side; {} is the side
@@ -46,12 +51,14 @@ HANDS = {"humanoid": "{}_hand", "smpl": "{}_Hand", "g1": "{}_wrist_yaw_link", "p
 
 
 class Stage:
-    """A character in MuJoCo's own kinematics, above a floor."""
+    """A character in MuJoCo's own kinematics, above a floor, or beside another box."""
 
-    def __init__(self, name: str, assets: Path) -> None:
+    def __init__(self, name: str, assets: Path, floor: Box = FLOOR) -> None:
         self.name = name
         spec = mujoco.MjSpec.from_file(str(model_path(name, assets)))
-        spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_BOX, size=[50, 50, 1], pos=[0, 0, -1])
+        turn = [np.cos(0.5 * floor.yaw), 0.0, 0.0, np.sin(0.5 * floor.yaw)]
+        size = 0.5 * np.array(floor.size)
+        spec.worldbody.add_geom(name="floor", type=mujoco.mjtGeom.mjGEOM_BOX, pos=floor.center, quat=turn, size=size)
         self.model = spec.compile()
         self.data = mujoco.MjData(self.model)
 
@@ -295,9 +302,24 @@ def test_landmarks_of_the_humanoid_give_its_own_motion(assets: Path, stage) -> N
 
 def test_feet_on_a_box_stand_on_the_scaled_box(assets: Path, stage) -> None:
     motion = lifted(squat(), 0.4)
-    raised = retarget_motion(motion, "humanoid", "g1", assets, support_heights=(0.0, 0.4))
+    raised = retarget_motion(motion, "humanoid", "g1", assets, boxes=[Box((0.0, 0.0, 0.2), 0.3, (1.0, 1.0, 0.4))])
     top = 0.4 * retarget_scale("humanoid", "g1", assets)
     np.testing.assert_allclose(stage("g1").heights(raised, "left_ankle_roll_link"), top, atol=0.005)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_legs_swing_around_a_box_and_not_through_it(name: str, assets: Path, stage) -> None:
+    """The knees of the squat come forward into a box by 20 cm; the feet stay where they are."""
+    box = Box((0.62, 0.0, 0.35), 0.05, (0.7, 1.5, 0.7))
+    free = retarget_motion(squat(), "humanoid", name, assets)
+    motion = retarget_motion(squat(), "humanoid", name, assets, boxes=[box])
+    scaled = box.scaled(retarget_scale("humanoid", name, assets))
+    beside = Stage(name, assets, scaled)
+    assert beside.heights(free).min() < -0.02
+    assert beside.heights(motion).min() > -0.005
+    assert fastest(motion) < 3.0 * fastest(squat())
+    for side in SIDE_NAMES[name]:
+        assert np.abs(stage(name).heights(motion, FEET[name].format(side))).max() < 0.01
 
 
 def test_a_pelvis_below_the_ground_is_raised_and_the_feet_stay(assets: Path, stage) -> None:
@@ -348,22 +370,17 @@ def test_an_elbow_bent_too_far_is_straight_at_most(assets: Path) -> None:
     assert max(bent.joints[f"{side}_elbow_link"].max() for side in "lr") <= 0.0
 
 
-def test_what_cannot_be_done_is_named(assets: Path, stage) -> None:
+def test_what_cannot_be_done_is_named(assets: Path, stage, squatting) -> None:
     with pytest.raises(InputError, match="'go2'"):
         retarget_motion(squat(), "humanoid", "go2", assets)
     with pytest.raises(InputError, match="motion of g1"):
         retarget_motion(squat(), "g1", "humanoid", assets)
+    with pytest.raises(InputError, match="out of boxes: mjGEOM_CYLINDER"):
+        retarget_motion(squatting("g1"), "g1", "sword_shield", assets, boxes=[FLOOR])
     seen = landmarks_of(stage("humanoid"), squat(5))
     short = {name: track for name, track in seen.positions.items() if name not in ("left_toe", "right_elbow")}
     with pytest.raises(InputError, match="left_toe, right_elbow"):
         retarget_landmarks(Landmarks(seen.times, short, False), "g1", assets)
-
-
-def test_progress_counts_up_to_the_end(assets: Path) -> None:
-    seen: list[tuple[int, int]] = []
-    retarget_motion(squat(9), "humanoid", "g1", assets, progress=lambda done, total: seen.append((done, total)))
-    assert seen == sorted(seen)
-    assert seen[-1][0] == seen[-1][1]
 
 
 @pytest.mark.parametrize(
@@ -376,6 +393,30 @@ def test_recordings_keep_directions_limits_and_pace(clip: str, name: str, record
     assert angle(stage(name).limbs(motion), stage("humanoid").limbs(source)).mean() < 8.0
     assert fastest(motion) < 3.0 * fastest(source)
     assert stage(name).heights(motion).min() > -0.01
+
+
+def on_the_ground(name: str, motion: Motion, assets: Path) -> Motion:
+    """Set down as clips are: where the lowest point stays most of the time is the ground."""
+    return lifted(motion, -measure.ground_level(lowest_points(load_character(model_path(name, assets)), motion)))
+
+
+@pytest.mark.parametrize(
+    ("clip", "name"),
+    [("run", "smpl"), ("run", "pi_plus"), ("spinkick", "smpl"), ("jump", "smpl"), ("roll", "smpl"), ("punch", "g1")],
+)
+def test_feet_skate_no_more_than_in_the_recording(clip: str, name: str, recording, assets: Path) -> None:
+    source = on_the_ground("humanoid", recording(clip), assets)
+    motion = on_the_ground(name, retarget_motion(source, "humanoid", name, assets), assets)
+    scale = retarget_scale("humanoid", name, assets)
+    theirs, ours = (
+        foot_tracks(load_character(model_path(who, assets)), what, measure.FEET[who])
+        for who, what in (("humanoid", source), (name, motion))
+    )
+    assert any(track.stances for track in ours)
+    worst = [max(track.worst_stance_slip for track in tracks) for tracks in (theirs, ours)]
+    assert worst[1] < scale * worst[0] + 0.02
+    speed = [max(track.mean_slip_speed(60.0) for track in tracks) for tracks in (theirs, ours)]
+    assert speed[1] < scale * speed[0] + 0.05
 
 
 @pytest.mark.parametrize("name", ["g1", "smpl"])
@@ -428,3 +469,14 @@ def published_motion(name: str, clip: str, published: Path, assets: Path) -> Mot
     root_rot = Rotation.from_rotvec(frames[:, 3:6]).as_quat()
     times = np.arange(len(frames)) / content["fps"]
     return Motion(times, frames[:, :3], root_rot, joints, bool(content["loop_mode"]))
+
+
+def test_the_way_out_of_a_box_is_never_down() -> None:
+    box = Box((1.0, 2.0, 0.25), np.radians(90), (0.4, 0.2, 0.5))
+    points = np.array([[1.0, 2.0, 0.02], [1.0, 2.0, 0.48], [1.09, 2.0, 0.3], [1.4, 2.5, 0.9], [1.0, 2.3, 0.1]])
+    distances, outwards = signed_distances(box, points)
+    np.testing.assert_allclose(distances, [-0.1, -0.02, -0.01, np.sqrt(0.3**2 + 0.3**2 + 0.4**2), 0.1], atol=1e-9)
+    assert np.all(outwards[:, 2] >= -1e-12)
+    np.testing.assert_allclose(outwards[[1, 2, 4]], [[0, 0, 1], [1, 0, 0], [0, 1, 0]], atol=1e-9)
+    away = np.array([0.3, 0.3, 0.4])
+    np.testing.assert_allclose(outwards[3], away / np.linalg.norm(away), atol=1e-9)

@@ -9,11 +9,11 @@ head; collar, shoulder, elbow, wrist and fifteen finger joints of the left arm, 
 toe of the left leg, then of the right; both ankles once more. Left and right follow from the toes, which point forward.
 """
 
-import dataclasses
 import io
 
 import numpy as np
 
+from mimickit.data.boxes import Box
 from mimickit.data.motion import Landmarks
 from mimickit.errors import InputError
 
@@ -28,15 +28,6 @@ _LANDMARKS = {  # name: index of the joint
 }
 _CORNERS = 8
 _TOLERANCE = 0.01  # metres that a corner may be off
-
-
-@dataclasses.dataclass(frozen=True)
-class Box:
-    """An upright box: its centre (3,), its turn about z, and its edges (3,) along its own axes, the last vertical."""
-
-    center: np.ndarray
-    yaw: float  # between -pi/4 and pi/4, so that the first edge is the one along the world's x
-    size: np.ndarray
 
 
 def convert(data: bytes, source: str) -> Landmarks:
@@ -61,6 +52,7 @@ def convert(data: bytes, source: str) -> Landmarks:
 def boxes(data: bytes, source: str) -> list[Box]:
     """The boxes of a Wavefront file, eight corners each; ``source`` names it in errors.
 
+    Their turns are between -pi/4 and pi/4, so that the first edge is the one along the world's x.
     Raises `InputError` for a file that holds anything but upright boxes, saying which one is not.
     """
     try:
@@ -91,4 +83,5 @@ def _box(corners: np.ndarray, where: str) -> Box:
     error = np.abs(np.abs(own) - half).max()
     if not error < _TOLERANCE:
         raise InputError(f"{where}: a corner is {error:.3f} m away from where an upright box has it")
-    return Box(center, yaw, 2.0 * half)
+    (x, y, z), (length, width, height) = center.tolist(), (2.0 * half).tolist()
+    return Box((x, y, z), yaw, (length, width, height))

@@ -27,6 +27,14 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
+def frames_apart(flags: np.ndarray) -> np.ndarray:
+    """How many frames each of (N,) is away from the nearest flagged one; infinite without any."""
+    flagged = np.flatnonzero(flags)
+    if not flagged.size:
+        return np.full(len(flags), np.inf)
+    return np.abs(np.arange(len(flags))[:, None] - flagged).min(axis=1).astype(float)
+
+
 def smoothed(values: np.ndarray, frames: float) -> np.ndarray:
     """(N,) or (N, K) values averaged over time with a bell of standard deviation ``frames``, ends held."""
     reach = int(np.ceil(3.0 * frames))
@@ -35,6 +43,14 @@ def smoothed(values: np.ndarray, frames: float) -> np.ndarray:
     padded = np.concatenate([np.repeat(values[:1], reach, axis=0), values, np.repeat(values[-1:], reach, axis=0)])
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
     return windows @ bell
+
+
+def upper_envelope(heights: np.ndarray, frames: float) -> np.ndarray:
+    """A course (N,) as smooth as `smoothed` makes it, that nowhere falls much below ``heights``."""
+    reach = int(2 * frames)
+    padded = np.pad(heights, reach, mode="edge")
+    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
+    return smoothed(highest, frames)
 
 
 def nearest_support(heights: np.ndarray, supports: np.ndarray) -> np.ndarray:

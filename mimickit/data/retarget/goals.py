@@ -1,20 +1,23 @@
 """Where a character's hips, feet and hands should be for it to move like the track of another."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mimickit.data.boxes import Box
 from mimickit.data.quaternions import rotate
 from mimickit.data.retarget.contacts import (
     FOOT,
     HAND,
     between_runs,
     find_contacts,
+    frames_apart,
     nearest_support,
     rolled_path,
     runs,
     smoothed,
+    upper_envelope,
 )
 from mimickit.data.retarget.rig import Rig
 from mimickit.data.retarget.rotations import level
@@ -23,6 +26,10 @@ from mimickit.data.retarget.track import BodyTrack
 
 _EASE = 0.05  # seconds: how quickly soles are levelled and hands reach for what they rest on
 _HANGING = 0.06  # of a leg: a foot whose other end is so far below an edge does not rest on it
+_CLEAR, _RISE = 0.025, 0.01  # metres that a swinging foot is kept above the ground, and per frame until it is there
+_CAUGHT = 0.12  # of a leg: a foot that is deeper below the top of a box is beside it
+_BESIDE = 0.02  # metres from a box within which a foot passes over it
+_RISING = 3  # frames over which it rises
 _SETTLE = 0.12  # seconds over which the hips follow the feet down to the ground
 
 
@@ -48,9 +55,10 @@ def _legs(rig: Rig, hips: np.ndarray, rotations: Mapping[str, np.ndarray], side:
     return place
 
 
-def goals_for(rig: Rig, track: BodyTrack, supports: np.ndarray) -> Goals:
-    """Goals for ``rig`` to follow ``track``; ``supports`` (S,) are heights in the track's world one can stand on."""
+def goals_for(rig: Rig, track: BodyTrack, boxes: Sequence[Box]) -> Goals:
+    """Goals for ``rig`` to follow ``track``, on the ground and on ``boxes`` of the track's world."""
     scale = rig.leg_length / track.leg_length
+    supports = np.array([0.0, *(box.top for box in boxes)])
     step = float(np.median(np.diff(track.times)))
     hips = scale * track.hips
     rotations = dict(track.rotations)
@@ -76,7 +84,12 @@ def goals_for(rig: Rig, track: BodyTrack, supports: np.ndarray) -> Goals:
     hips = hips + np.pad(smoothed(settle, _SETTLE / step), ((0, 0), (2, 0)))
     soles = {}
     for side in SIDES:
-        paths[side][:, 2] = np.maximum(paths[side][:, 2], reach[side])
+        stands = resting[f"{side}_heel"] | resting[f"{side}_toe"]
+        clear = np.minimum(_CLEAR, _RISE * frames_apart(stands))
+        paths[side][:, 2] = np.maximum(paths[side][:, 2], reach[side] + clear)
+        for box in boxes:
+            sole = paths[side] + _sole_points(rig, arms[side], rotations[foot])
+            paths[side][:, 2] += upper_envelope(_rise_over(box.scaled(scale), sole, rig.leg_length), _RISING)
         for i, point in enumerate(("heel", "toe")):
             soles[f"{side}_{point}"] = paths[side] + arms[side][:, i]
     hands, hand_weights = _hands(rig, track, scale, resting, supports, step)
@@ -94,6 +107,24 @@ def _resting(track: BodyTrack, name: str, supports: np.ndarray) -> np.ndarray:
     lower = np.minimum(track.points[f"{side}_heel"][:, 2], track.points[f"{side}_toe"][:, 2])
     hangs = lower < nearest_support(point[:, 2], supports) - _HANGING * track.leg_length
     return resting & ~hangs
+
+
+def _sole_points(rig: Rig, arms: np.ndarray, foot: np.ndarray) -> np.ndarray:
+    """Points (P, N, 3) along both edges of a sole, from its ankle; ``arms`` (N, 2, 3) lead there to heel and toe."""
+    edge = rotate(foot, np.array([0.0, rig.skeleton.sole_width, 0.0]))
+    heel, toe = arms[:, 0], arms[:, 1]
+    shares = np.linspace(0.0, 1.0, 5)
+    return np.array([heel + share * (toe - heel) + sign * edge for sign in (-1.0, 1.0) for share in shares])
+
+
+def _rise_over(box: Box, sole: np.ndarray, leg_length: float) -> np.ndarray:
+    """How much (N,) a foot must rise so that the upper edge of a box it passes over does not catch its sole (P, N, 3).
+
+    A foot far below the top is on its way down beside the box, and is left to the solver.
+    """
+    over = np.array([box.covers(point, _BESIDE) for point in sole])
+    depth = np.where(over, box.top - sole[..., 2], 0.0).max(axis=0)
+    return np.where(depth < _CAUGHT * leg_length, np.maximum(depth, 0.0), 0.0)
 
 
 def _ground_below(track: BodyTrack, points: tuple[str, ...], stance: np.ndarray, supports: np.ndarray) -> np.ndarray:

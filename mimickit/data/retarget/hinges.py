@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from mimickit.data.quaternions import multiply, rotate
+from mimickit.data.quaternions import inverse, multiply, rotate
 from mimickit.data.retarget.rig import Rig
-from mimickit.data.retarget.rotations import IDENTITY, inverse
+from mimickit.data.retarget.rotations import IDENTITY
 from mimickit.data.retarget.skeletons import SIDES
 
 _TURN = 2.0 * np.pi

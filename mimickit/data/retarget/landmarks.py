@@ -3,8 +3,8 @@
 import numpy as np
 
 from mimickit.data.motion import Landmarks
-from mimickit.data.quaternions import multiply, rotate
-from mimickit.data.retarget.rotations import from_axes, inverse, shortest_arc, unit
+from mimickit.data.quaternions import inverse, multiply, rotate
+from mimickit.data.retarget.rotations import from_axes, shortest_arc, unit
 from mimickit.data.retarget.skeletons import SIDES
 from mimickit.data.retarget.track import BodyTrack
 from mimickit.errors import InputError

@@ -9,8 +9,8 @@ import numpy as np
 from mimickit.data.character import Character, body_poses, load_character
 from mimickit.data.characters import model_path
 from mimickit.data.motion import Motion
-from mimickit.data.quaternions import multiply, rotate
-from mimickit.data.retarget.rotations import IDENTITY, inverse, shortest_arc, unit
+from mimickit.data.quaternions import inverse, multiply, rotate
+from mimickit.data.retarget.rotations import IDENTITY, shortest_arc, unit
 from mimickit.data.retarget.skeletons import LIMBS, REST_DIRECTIONS, SEGMENTS, SIDES, Skeleton, find_skeleton
 from mimickit.errors import InputError
 

@@ -7,11 +7,6 @@ from mimickit.data.quaternions import multiply, rotate, slerp, unit_and_continuo
 IDENTITY = np.array([0.0, 0.0, 0.0, 1.0])
 
 
-def inverse(q: np.ndarray) -> np.ndarray:
-    """The opposite rotation of unit quaternions (..., 4)."""
-    return q * np.array([-1.0, -1.0, -1.0, 1.0])
-
-
 def unit(v: np.ndarray) -> np.ndarray:
     """Vectors (..., 3) scaled to length 1; vectors of no length stay as they are."""
     length = np.linalg.norm(v, axis=-1, keepdims=True)

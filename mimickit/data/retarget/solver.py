@@ -1,23 +1,23 @@
 """Inverse kinematics over time: poses of a character that meet goals, within its joint limits."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 
 import mink
 import mujoco
 import numpy as np
 import qpsolvers
 
+from mimickit.data.boxes import Box
 from mimickit.data.motion import Motion
 from mimickit.data.quaternions import unit_and_continuous
 from mimickit.data.retarget.contacts import smoothed
 from mimickit.data.retarget.goals import Goals
 from mimickit.data.retarget.hinges import best_angles, hinge_rows
+from mimickit.data.retarget.outside import OutsideLimit
 from mimickit.data.retarget.rig import Rig
 from mimickit.data.retarget.rotations import unit
 from mimickit.data.retarget.skeletons import LIMBS, REST_DIRECTIONS, SEGMENTS, SIDES
 from mimickit.errors import InputError
-
-Progress = Callable[[int, int], None]
 
 # weights of the goals; metres weigh as radians do
 _HIPS, _SOLE, _HAND = 1.5, 8.0, 8.0
@@ -33,6 +33,8 @@ _LOYALTY = 0.05  # towards the pose that a frame starts from
 _REFINED_LOYALTY = 0.1  # the same, when it is of a smoothed course
 _ROW_LOYALTY = 0.25  # the same, of hinges in a row
 _FIRST_STEPS, _STEPS = 80, 2
+# limits come and go with every step: undamped, poses would swing to and fro
+_DAMPING_AMONG_BOXES, _STEPS_AMONG_BOXES = 1.0, 4
 _SMOOTHING = 4.0  # frames
 _BALL = "_ball"  # ends the names of joints that stand for three hinges
 _LARGEST_ANGLE = 3.1  # of a ball joint: its coordinates are not unique from pi on
@@ -114,7 +116,7 @@ def _model(rig: Rig) -> tuple[mujoco.MjModel, dict[str, np.ndarray]]:
 class _Tasks:
     """One character, and what its poses are asked for."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, boxes: Sequence[Box]) -> None:
         self.model, bounds = _model(rig)
         self.rig = rig
         self.configuration = mink.Configuration(self.model)
@@ -133,6 +135,11 @@ class _Tasks:
         self.limits: list[mink.Limit] = [mink.ConfigurationLimit(self.model, gain=1.0)]
         if bounds:
             self.limits.append(_BallLimit(self.model, bounds))
+        self.limits_among_boxes = self.limits
+        self.damping, self.steps = _DAMPING, _STEPS
+        if boxes:
+            self.limits_among_boxes = [*self.limits, OutsideLimit(self.model, rig.character, boxes)]
+            self.damping, self.steps = _DAMPING_AMONG_BOXES, _STEPS_AMONG_BOXES
 
     def _turn_task(self, segment: str) -> mink.FrameTask:
         kind = segment.removeprefix("left_").removeprefix("right_")
@@ -163,15 +170,20 @@ class _Tasks:
         return np.where(np.arange(self.model.nv) < 6, 0.0, weight)
 
     def start(self, goals: Goals, frame: int) -> np.ndarray:
-        """The zero pose, where the goals have the pelvis, as MuJoCo's qpos."""
+        """The pose (qpos) of a frame that nothing is known of, found from the zero pose as if there were no boxes."""
         q = np.clip(self.model.qpos0, self.lower, self.upper)
         x, y, z, w = goals.rotations["pelvis"][frame]
         q[3:7] = w, x, y, z
         q[:3] = goals.hips[frame]
-        return q
+        return self._stepped(q, goals, frame, _FIRST_STEPS, self.joint_weights(0.0), self.limits)
 
     def improved(self, pose: np.ndarray, goals: Goals, frame: int, steps: int, loyalty: np.ndarray) -> np.ndarray:
         """``pose`` (qpos) after ``steps`` towards the goals of ``frame``, held where it was by ``loyalty`` (nv,)."""
+        return self._stepped(pose, goals, frame, steps, loyalty, self.limits_among_boxes)
+
+    def _stepped(
+        self, pose: np.ndarray, goals: Goals, frame: int, steps: int, loyalty: np.ndarray, limits: Sequence[mink.Limit]
+    ) -> np.ndarray:
         self.configuration.update(pose)
         for segment, task in self.turns.items():
             x, y, z, w = goals.rotations[segment][frame]
@@ -184,7 +196,7 @@ class _Tasks:
         self.near.set_target(pose)
         self.near.set_cost(loyalty)
         for _ in range(steps):
-            problem = mink.build_ik(self.configuration, self.tasks, 1.0, damping=_DAMPING, limits=self.limits)
+            problem = mink.build_ik(self.configuration, self.tasks, 1.0, damping=self.damping, limits=limits)
             solution = qpsolvers.solve_problem(problem, solver="daqp")
             if not solution.found or solution.x is None:
                 raise InputError(f"no pose of {self.rig.name} meets the motion in frame {frame}")
@@ -206,13 +218,13 @@ def _hinge_bounds(model: mujoco.MjModel) -> tuple[np.ndarray, np.ndarray]:
 
 
 class PoseSolver:
-    """Poses of one character over time."""
+    """Poses of one character over time, outside of boxes."""
 
-    def __init__(self, rig: Rig) -> None:
+    def __init__(self, rig: Rig, boxes: Sequence[Box]) -> None:
         self._rig = rig
-        self._tasks = _Tasks(rig)
+        self._tasks = _Tasks(rig, boxes)
 
-    def followed(self, goals: Goals, progress: Progress | None) -> np.ndarray:
+    def followed(self, goals: Goals) -> np.ndarray:
         """Poses (N, nq) that meet the goals frame by frame, each from the pose of the one before."""
         angles = best_angles(self._rig, goals.rotations)
         known = {self._tasks.column(body): track for body, track in angles.items()}
@@ -221,13 +233,11 @@ class PoseSolver:
             pose = poses[-1].copy() if poses else self._tasks.start(goals, 0)
             for column, track in known.items():
                 pose[column] = track[frame]
-            steps, loyalty = (_STEPS, _LOYALTY) if poses else (_FIRST_STEPS, 0.0)
+            steps, loyalty = (self._tasks.steps, _LOYALTY) if poses else (_FIRST_STEPS, 0.0)
             poses.append(self._tasks.improved(pose, goals, frame, steps, self._tasks.joint_weights(loyalty)))
-            if progress is not None:
-                progress(frame + 1, 2 * len(goals.hips))
         return np.array(poses)
 
-    def refined(self, poses: np.ndarray, goals: Goals, progress: Progress | None) -> np.ndarray:
+    def refined(self, poses: np.ndarray, goals: Goals) -> np.ndarray:
         """Poses (N, nq) that meet the goals near a smoothed course of ``poses``.
 
         Where hinges in a row line up, they may have to turn fast against each other; the smoothed course sees that
@@ -239,9 +249,7 @@ class PoseSolver:
             loyalty[self._tasks.dof(body)] = _ROW_LOYALTY
         result = []
         for frame, pose in enumerate(course):
-            result.append(self._tasks.improved(pose, goals, frame, _STEPS, loyalty))
-            if progress is not None:
-                progress(len(course) + frame + 1, 2 * len(course))
+            result.append(self._tasks.improved(pose, goals, frame, self._tasks.steps, loyalty))
         return np.array(result)
 
     def _smoothed(self, poses: np.ndarray) -> np.ndarray:

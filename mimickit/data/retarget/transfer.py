@@ -6,18 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from mimickit.data.boxes import Box
 from mimickit.data.character import check_joints, lowest_points
 from mimickit.data.motion import Landmarks, Motion
-from mimickit.data.retarget.contacts import smoothed
+from mimickit.data.retarget.contacts import smoothed, upper_envelope
 from mimickit.data.retarget.goals import Goals, goals_for
 from mimickit.data.retarget.landmarks import leg_length_of_landmarks, track_of_landmarks
 from mimickit.data.retarget.rig import Rig, load_rig
 from mimickit.data.retarget.rotations import IDENTITY
-from mimickit.data.retarget.solver import PoseSolver, Progress
+from mimickit.data.retarget.solver import PoseSolver
 from mimickit.data.retarget.track import BodyTrack, extended, track_of_motion
 
 _LEAD = 30  # frames of its neighbouring cycles that a repeating motion is solved with
-_GROUND = (0.0,)
 _UP = np.array([0.0, 0.0, 1.0])
 _SINK = 0.003  # metres that a shape may end up below the ground
 _LIFT_FRAMES = 3  # how gradually hips rise for what would be below the ground
@@ -30,16 +30,15 @@ def retarget_motion(
     target_name: str,
     assets: Path,
     *,
-    progress: Progress | None = None,
-    support_heights: Sequence[float] = _GROUND,
+    boxes: Sequence[Box] = (),
 ) -> Motion:
     """A motion of the character ``source_name``, done by the character ``target_name``.
 
     Both are names of `mimickit.data.characters` that are built like a human; their MJCF files are below ``assets``.
     Times stay; lengths are multiplied by `retarget_scale`: the hips' path, and where feet and hands rest. Limbs keep
-    their directions. Feet and hands that rest on the ground, or on a surface whose height in the source's world
-    (metres) is among ``support_heights``, rest on it in the target too. ``progress`` is called with the steps done and
-    all steps. Frames should be evenly spaced, 60 a second or so: each is solved for from the one before.
+    their directions. Feet and hands that rest on the ground, or on one of the ``boxes`` of the source's world, rest on
+    it in the target too, whose shapes stay out of the scaled boxes. Frames should be evenly spaced, 60 a second or so:
+    each is solved for from the one before.
 
     Raises `InputError` for other characters, or for a motion whose joints are not those of the source.
     """
@@ -47,7 +46,7 @@ def retarget_motion(
     check_joints(source.character, motion, f"motion of {source_name}")
     if source.skeleton == target.skeleton:
         return _same_skeleton(motion, target)
-    return _follow(track_of_motion(source, motion), target, support_heights, progress)
+    return _follow(track_of_motion(source, motion), target, boxes)
 
 
 def retarget_landmarks(
@@ -55,8 +54,7 @@ def retarget_landmarks(
     target_name: str,
     assets: Path,
     *,
-    progress: Progress | None = None,
-    support_heights: Sequence[float] = _GROUND,
+    boxes: Sequence[Box] = (),
 ) -> Motion:
     """A recording of a body's landmarks, done by the character ``target_name``; else as `retarget_motion`.
 
@@ -64,7 +62,7 @@ def retarget_landmarks(
     Raises `InputError` naming those that are missing.
     """
     target = load_rig(target_name, assets)
-    return _follow(track_of_landmarks(landmarks), target, support_heights, progress)
+    return _follow(track_of_landmarks(landmarks), target, boxes)
 
 
 def retarget_scale(source: str | Landmarks, target_name: str, assets: Path) -> float:
@@ -84,35 +82,28 @@ def _same_skeleton(motion: Motion, target: Rig) -> Motion:
     return dataclasses.replace(motion, joints={name: motion.joints.get(name, still) for name in names})
 
 
-def _follow(track: BodyTrack, target: Rig, support_heights: Sequence[float], progress: Progress | None) -> Motion:
+def _follow(track: BodyTrack, target: Rig, boxes: Sequence[Box]) -> Motion:
     count = len(track.times)
     lead = min(_LEAD, count - 1) if track.wrap else 0
     longer = extended(track, lead) if track.wrap else track
-    goals = goals_for(target, longer, np.array(support_heights, dtype=float))
-    solver = PoseSolver(target)
-    poses = solver.followed(goals, progress)
+    scale = target.leg_length / track.leg_length
+    goals = goals_for(target, longer, boxes)
+    solver = PoseSolver(target, [box.scaled(scale) for box in boxes])
+    poses = solver.followed(goals)
     lift = _lift(target, solver.motion(poses, longer.times, track.wrap), longer, goals)
     goals = dataclasses.replace(goals, hips=goals.hips + lift[:, None] * _UP)
-    poses = solver.refined(poses, goals, progress)
+    poses = solver.refined(poses, goals)
     motion = solver.motion(poses[lead : lead + count], track.times, track.wrap)
-    sunk = _upper_envelope(np.maximum(0.0, -lowest_points(target.character, motion) - _SINK))
+    sunk = upper_envelope(np.maximum(0.0, -lowest_points(target.character, motion) - _SINK), _LIFT_FRAMES)
     return dataclasses.replace(motion, root_pos=motion.root_pos + sunk[:, None] * _UP)
 
 
 def _lift(target: Rig, motion: Motion, track: BodyTrack, goals: Goals) -> np.ndarray:
     """How far (N,) the hips must rise to bring all shapes above the ground, or sink for a lying body to lie on it."""
     lowest = lowest_points(target.character, motion)
-    lift = _upper_envelope(np.maximum(0.0, -lowest))
+    lift = upper_envelope(np.maximum(0.0, -lowest), _LIFT_FRAMES)
     if track.clearance is not None:
         lies = (track.clearance < _LYING * track.leg_length) & ~np.any(list(goals.stances.values()), axis=0)
         floats = np.where(lies, np.maximum(0.0, lowest), 0.0)
         lift = lift - smoothed(floats, _LIFT_FRAMES)
     return lift
-
-
-def _upper_envelope(heights: np.ndarray) -> np.ndarray:
-    """A smooth course (N,) that nowhere falls much below ``heights``."""
-    reach = 2 * _LIFT_FRAMES
-    padded = np.pad(heights, reach, mode="edge")
-    highest = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1).max(axis=1)
-    return smoothed(highest, _LIFT_FRAMES)
