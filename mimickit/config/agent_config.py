@@ -82,11 +82,11 @@ class PolicyFreeConfig(AgentConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PPOConfig(AgentConfig):
-    """Proximal policy optimisation (Schulman 2017).
+class ActorCriticConfig(AgentConfig):
+    """What the policy-gradient methods share.
 
     *_epochs: passes over an iteration's samples. *_batch_size: minibatch size for each environment.
-    td_lambda: of the TD(lambda) returns. norm_adv_clip: bound on normalised advantages.
+    td_lambda: of the TD(lambda) returns.
     action_bound_weight, action_entropy_weight, action_reg_weight: weights of the policy's extra losses.
     """
 
@@ -99,8 +99,6 @@ class PPOConfig(AgentConfig):
     critic_epochs: int
     critic_batch_size: int
     td_lambda: float
-    ppo_clip_ratio: float
-    norm_adv_clip: float
     action_bound_weight: float
     action_entropy_weight: float
     action_reg_weight: float
@@ -112,13 +110,63 @@ class PPOConfig(AgentConfig):
         require(
             ("discount", 0 <= self.discount < 1, "at least 0 and less than 1"),
             ("td_lambda", 0 <= self.td_lambda <= 1, "between 0 and 1"),
-            ("ppo_clip_ratio", self.ppo_clip_ratio > 0, "greater than 0"),
-            ("norm_adv_clip", self.norm_adv_clip > 0, "greater than 0"),
             *[(key, getattr(self, key) >= 1, "at least 1") for key in batches],
             *[(key, getattr(self, key) >= 0, "at least 0") for key in weights],
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class PPOConfig(ActorCriticConfig):
+    """Proximal policy optimisation (Schulman 2017).
+
+    norm_adv_clip: bound on normalised advantages.
+    """
+
+    ppo_clip_ratio: float
+    norm_adv_clip: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            ("ppo_clip_ratio", self.ppo_clip_ratio > 0, "greater than 0"),
+            ("norm_adv_clip", self.norm_adv_clip > 0, "greater than 0"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LCPConfig(PPOConfig):
+    """Lipschitz-constrained policies (Chen 2024).
+
+    lcp_weight: weight of the squared gradient of the policy's log density by what it sees.
+    """
+
+    lcp_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(("lcp_weight", self.lcp_weight >= 0, "at least 0"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class AWRConfig(ActorCriticConfig):
+    """Advantage-weighted regression (Peng 2019).
+
+    awr_temp: temperature of the weights. a_weight_clip: their upper bound.
+    """
+
+    awr_temp: float
+    a_weight_clip: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(
+            ("awr_temp", self.awr_temp > 0, "greater than 0"),
+            ("a_weight_clip", self.a_weight_clip > 0, "greater than 0"),
+        )
+
+
 AGENT_CONFIGS: dict[str, type[AgentConfig]] = {
+    "AWR": AWRConfig,
+    "LCP": LCPConfig,
     "PPO": PPOConfig,
 }

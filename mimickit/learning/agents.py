@@ -8,6 +8,8 @@ from mimickit.learning.agent import Agent
 from mimickit.learning.processes import Processes
 
 AGENTS = {
+    "AWR": ("mimickit.learning.awr", "AWRAgent"),
+    "LCP": ("mimickit.learning.lcp", "LCPAgent"),
     "PPO": ("mimickit.learning.ppo", "PPOAgent"),
     "policy_free": ("mimickit.learning.policy_free", "PolicyFreeAgent"),
 }

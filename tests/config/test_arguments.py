@@ -174,8 +174,8 @@ def test_nothing_else_is_a_boolean(word: str) -> None:
          "data/engines/newton_engine.yaml"),
         ("--env_config data/envs", "'--env_config' must name a file: data/envs is a folder, not a file"),
         ("--agent_config data/agent/x.yaml", "the nearest folder is data/agents"),
-        ("--model_file args/deepmimic.pt", "'--model_file' must name a file: args/deepmimic.pt does not exist; "
-         "the nearest existing file is args/deepmimic_humanoid_ppo_args.txt"),
+        ("--model_file data/engines/newton.pt", "'--model_file' must name a file: data/engines/newton.pt does not "
+         "exist; the nearest existing file is data/engines/newton_engine.yaml"),
     ],
 )  # fmt: skip
 def test_a_bad_command_line(words: str, message: str) -> None:

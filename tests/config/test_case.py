@@ -168,7 +168,8 @@ CHANGES = [
     (AGENT, "steps_per_iter: 32", "steps_per_iter: 1.5", "'steps_per_iter' must be a whole number, not 1.5"),
     (AGENT, "ppo_clip_ratio: 0.2", "ppo_clip: 0.2", "unknown key 'ppo_clip'; the nearest valid key is "
      "'ppo_clip_ratio'"),
-    (AGENT, "agent_name: PPO", "agent_name: PP0", "'agent_name' must be one of PPO, not 'PP0'; the nearest is 'PPO'"),
+    (AGENT, "agent_name: PPO", "agent_name: PP0", "'agent_name' must be one of AWR, LCP, PPO, not 'PP0'; the nearest "
+     "is 'PPO'"),
 ]  # fmt: skip
 
 

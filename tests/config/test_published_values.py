@@ -28,7 +28,10 @@ DEEPMIMIC_ENVS = [
     f"deepmimic_{name}_env.yaml" for name in ("g1", "go2", "humanoid", "humanoid_sword_shield", "pi_plus", "smpl")
 ]
 # Where the open bundle lacks the published clip, the environment names ours.
-OUR_CLIPS = {"view_motion_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_slash_down.pkl"}
+OUR_CLIPS = {
+    "deepmimic_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_combo_down_thrust.pkl",
+    "view_motion_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_slash_down.pkl",
+}
 PPO_AGENTS = [f"deepmimic_{name}_ppo_agent.yaml" for name in ("g1", "go2", "humanoid", "pi_plus", "smpl")]
 
 

@@ -11,8 +11,8 @@ from conftest import build_point_mass_agent
 from torch import nn
 
 from mimickit.errors import ProcessGroupError
+from mimickit.learning.actor_critic import normalized_advantages
 from mimickit.learning.normalizer import Normalizer
-from mimickit.learning.ppo import normalized_advantages
 from mimickit.learning.processes import Processes
 from mimickit.learning.test_loop import run_test
 
@@ -43,7 +43,7 @@ def main(rank: int, size: int) -> dict[str, object]:
     seen["gradients"] = [None if p.grad is None else p.grad.tolist() for p in parameters]
 
     values = torch.tensor([[1.0, 2.0], [3.0, 4.0]]) if rank == 0 else torch.tensor([[10.0, 20.0]])
-    normalized, mean, std = normalized_advantages(values, 1.5, processes)
+    normalized, mean, std = normalized_advantages(values, processes)
     seen["advantages"] = [normalized.tolist(), mean.item(), std.item()]
 
     normalizer = Normalizer(1)

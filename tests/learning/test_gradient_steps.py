@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from mimickit.config.agent_config import OptimizerConfig
-from mimickit.learning.ppo import build_optimizer
+from mimickit.learning.actor_critic import PolicySamples, build_optimizer
 
 
 def descend(config: OptimizerConfig, gradients: list[float], start: float = 1.0) -> float:
@@ -45,7 +45,7 @@ def test_good_actions_become_likelier_and_bad_ones_less(make_agent):
         action[:64, 0] += 0.1
         action[64:, 0] -= 0.1
     advantage = torch.cat((torch.ones(64), -torch.ones(64)))
-    agent.update_actor(obs, action, before.log_prob(action), advantage)
+    agent.update_actor(PolicySamples(obs, action, before.log_prob(action), advantage))
     with torch.no_grad():
         after = agent._model.actor(obs)
     assert (after.log_prob(action) > before.log_prob(action))[:64].all()
@@ -84,6 +84,6 @@ def test_actor_and_critic_updates_leave_each_other_alone(make_agent):
     critic = snapshot(agent._model.critic_parameters())
     with torch.no_grad():
         log_prob = agent._model.actor(obs).log_prob(action)
-    agent.update_actor(obs, action, log_prob, torch.randn(128))
+    agent.update_actor(PolicySamples(obs, action, log_prob, torch.randn(128)))
     assert same(critic, snapshot(agent._model.critic_parameters()))
     assert not same(actor, snapshot(agent._model.actor_parameters()))

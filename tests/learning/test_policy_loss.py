@@ -5,8 +5,9 @@ import pytest
 import scipy.stats
 import torch
 
+from mimickit.learning.actor_critic import PolicySamples, action_bound_loss, normalized_advantages
 from mimickit.learning.networks import DiagonalGaussian
-from mimickit.learning.ppo import action_bound_loss, clipped_surrogate_loss, normalized_advantages
+from mimickit.learning.ppo import clipped_surrogate_loss
 from mimickit.learning.processes import Processes
 
 ALONE = Processes(0, 1, torch.device("cpu"))
@@ -71,21 +72,22 @@ def test_samples_have_the_mean_and_deviation():
     assert (abs(sample.std(0) / std - 1) < 4 / 40_000**0.5).all()
 
 
-def test_advantages_are_normalised_and_clipped_as_numpy_does_it():
+def test_advantages_are_normalised_and_clipped_as_numpy_does_it(make_agent):
     values = np.random.default_rng(2).normal(3.0, 0.2, size=(50, 8)).astype(np.float32)
     values[0, 0] = 9.0
-    normalized, mean, std = normalized_advantages(torch.tensor(values), 4.0, ALONE)
+    normalized, mean, std = normalized_advantages(torch.tensor(values), ALONE)
     expected = (values - values.mean(dtype=np.float64)) / values.std(dtype=np.float64)
     assert expected.max() > 4.0
-    np.testing.assert_allclose(normalized, np.clip(expected, -4.0, 4.0), atol=1e-5)
+    np.testing.assert_allclose(normalized, expected, atol=1e-5)
+    agent = make_agent(norm_adv_clip=4.0)
+    np.testing.assert_allclose(agent.scale_advantages(normalized), np.clip(expected, -4.0, 4.0), atol=1e-5)
     assert mean.item() == pytest.approx(values.mean(dtype=np.float64))
     assert std.item() == pytest.approx(values.std(dtype=np.float64))
-    negative, *_ = normalized_advantages(-torch.tensor(values), 4.0, ALONE)
-    assert negative.min().item() == -4.0
+    assert agent.scale_advantages(-normalized).min().item() == -4.0
 
 
 def test_equal_advantages_become_zero():
-    normalized, _, std = normalized_advantages(torch.full((4, 4), 2.5), 4.0, ALONE)
+    normalized, _, std = normalized_advantages(torch.full((4, 4), 2.5), ALONE)
     assert not normalized.any()
     assert std.item() == 0.0
 
@@ -102,7 +104,7 @@ def test_entropy_weight_raises_a_learned_deviation_by_its_gradient(make_agent):
     obs = torch.randn(128, 2)
     action = agent._model.actor(obs).sample().detach()
     log_prob = agent._model.actor(obs).log_prob(action).detach()
-    agent.update_actor(obs, action, log_prob, torch.zeros(128))
+    agent.update_actor(PolicySamples(obs, action, log_prob, torch.zeros(128)))
     torch.testing.assert_close(agent._model._action_dist._logstd_net.detach(), before + 0.01 * 0.5)
 
 
@@ -120,7 +122,7 @@ def test_extra_losses_pull_the_mean_back(make_agent, weights, smaller):
         before = agent._model.actor(obs)
         log_prob = before.log_prob(before.mean)
     agent.actor_optimizer.param_groups[0]["lr"] = 1e-6
-    agent.update_actor(obs, before.mean, log_prob, torch.zeros(128))
+    agent.update_actor(PolicySamples(obs, before.mean, log_prob, torch.zeros(128)))
     with torch.no_grad():
         after = agent._model.actor(obs)
     assert smaller(before.mean) > 0
@@ -132,5 +134,5 @@ def test_without_extra_weights_and_advantage_nothing_moves(make_agent):
     before = [parameter.detach().clone() for parameter in agent._model.actor_parameters()]
     obs = torch.randn(128, 2)
     action = agent._model.actor(obs).sample().detach()
-    agent.update_actor(obs, action, agent._model.actor(obs).log_prob(action).detach(), torch.zeros(128))
+    agent.update_actor(PolicySamples(obs, action, agent._model.actor(obs).log_prob(action).detach(), torch.zeros(128)))
     assert all(torch.equal(a, b) for a, b in zip(before, agent._model.actor_parameters(), strict=True))
