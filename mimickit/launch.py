@@ -265,6 +265,8 @@ def _test(case: Case, agent: Agent, seed: int) -> int:
                 samples, so_far.episodes, so_far.mean_return, None, fraction=min(so_far.episodes / episodes, 1.0)
             ),
         )
+        counted = result.episodes
+        progress.update(result.samples, counted.episodes, counted.mean_return, None, fraction=1.0, final=True)
         if view:
             view.finish(run.out_dir)
     finally:
@@ -276,7 +278,7 @@ def _test(case: Case, agent: Agent, seed: int) -> int:
         {
             **_metrics(result),
             "num_envs": run.num_envs,
-            "model_file": str(run.model_file),
+            "model_file": str(run.model_file) if run.model_file is not None else None,
             **_provenance(case, agent.env, seed),
         },
     )

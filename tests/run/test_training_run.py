@@ -96,6 +96,10 @@ def test_a_trained_model_is_tested(tiny_case, capsys):
     assert metrics["episodes"] == 24  # three in each of 8 environments
     assert metrics["mean_ep_len"] == 9.0  # 0.3 s at 30 Hz: the box stands
     assert (metrics["engine"], metrics["device"], metrics["seed"]) == ("mujoco", "cpu", 7)
+    assert metrics["model_file"] == str(model)
+    status = json.loads((tiny_case.out_dir / "status.json").read_text())
+    assert (status["stage"], status["episodes"], status["eta_s"]) == ("test", 24, 0.0)
+    assert status["mean_return"] == pytest.approx(metrics["mean_return"])
     printed = dict(line.split(": ") for line in capsys.readouterr().out.splitlines()[-3:])
     assert list(printed) == ["Mean Return", "Mean Episode Length", "Episodes"]
     assert float(printed["Mean Return"]) == pytest.approx(metrics["mean_return"], rel=1e-5)
@@ -103,6 +107,11 @@ def test_a_trained_model_is_tested(tiny_case, capsys):
     assert digest(model) == trained
     assert (tiny_case.out_dir / "train_summary.json").exists()
     assert not error.exists()
+
+
+def test_a_test_without_a_model_says_so(tiny_case):
+    assert main(tiny_case.arguments(mode="test", test_episodes="8", max_samples=None)) == 0
+    assert json.loads((tiny_case.out_dir / "test_metrics.json").read_text())["model_file"] is None
 
 
 def test_training_goes_on_from_the_model_in_its_own_folder(tiny_case):
