@@ -7,7 +7,7 @@ import mujoco
 import numpy as np
 
 from mimickit.data.motion import Motion
-from mimickit.data.quaternions import from_exponential_map, multiply, rotate, to_exponential_map
+from mimickit.data.quaternions import from_exponential_map, inverse, multiply, rotate, to_exponential_map
 from mimickit.errors import InputError
 
 
@@ -116,14 +116,19 @@ def _vertices(model: mujoco.MjModel, geom: int) -> np.ndarray:
     return np.unique(model.mesh_vert[first : first + count].astype(float), axis=0)
 
 
-def load_character(path: Path) -> Character:
-    """Read an MJCF file whose root body has a free joint. Raises `InputError` for one that a clip cannot drive."""
+def read_model(path: Path) -> mujoco.MjModel:
+    """A character's MJCF file. Raises `InputError` when it is not there, or MuJoCo cannot read it."""
     if not path.is_file():
         raise InputError(f"there is no character file {path}; run this from the repository's root, or pass --assets")
     try:
-        model = mujoco.MjModel.from_xml_path(str(path))
+        return mujoco.MjModel.from_xml_path(str(path))
     except ValueError as error:
         raise InputError(f"{path}: MuJoCo cannot read this file: {error}") from error
+
+
+def load_character(path: Path) -> Character:
+    """Read an MJCF file whose root body has a free joint. Raises `InputError` for one that a clip cannot drive."""
+    model = read_model(path)
     if model.nbody < 2 or model.body_jntnum[1] != 1 or model.jnt_type[0] != mujoco.mjtJoint.mjJNT_FREE:
         raise InputError(f"{path}: the first body needs a free joint, and no other joint")
     bodies = tuple(
@@ -187,8 +192,7 @@ def shape_lows(character: Character, poses: tuple[np.ndarray, np.ndarray]) -> tu
     heights, points = [], []
     for shape in character.shapes:
         rotation = rotations[:, shape.body]
-        inverse = multiply(rotation, shape.rot) * np.array([-1.0, -1.0, -1.0, 1.0])
-        down = rotate(inverse, np.array([0.0, 0.0, -1.0]))
+        down = rotate(inverse(multiply(rotation, shape.rot)), np.array([0.0, 0.0, -1.0]))
         point = shape.pos + rotate(shape.rot, _FURTHEST[shape.type](shape, down))
         points.append(point)
         heights.append(positions[:, shape.body, 2] + rotate(rotation, point)[:, 2])

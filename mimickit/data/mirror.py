@@ -8,13 +8,12 @@ import numpy as np
 
 from mimickit.data.character import Body, Character, check_joints
 from mimickit.data.motion import Motion
-from mimickit.data.quaternions import multiply
+from mimickit.data.quaternions import inverse, multiply
 from mimickit.errors import InputError
 
 _SIDES = (("left_", "right_"), ("L_", "R_"), ("l_", "r_"), ("FL_", "FR_"), ("RL_", "RR_"))
 _REFLECTED_ROTATION = np.array([-1.0, 1.0, -1.0, 1.0])
 _REFLECTED_POSITION = np.array([1.0, -1.0, 1.0])
-_INVERSE = np.array([-1.0, -1.0, -1.0, 1.0])
 _SAME = 1e-3  # radians, or parts of a unit axis: characters' files round their numbers
 
 
@@ -45,7 +44,7 @@ def _reflected_hinge(track: np.ndarray, body: Body, source: Body, where: str) ->
     sign = float(np.sign(mirrored_axis @ body.joint.axis))
     if np.abs(sign * body.joint.axis - mirrored_axis).max() > _SAME:
         raise InputError(f"{where}: the hinge axes of {source.name!r} and {body.name!r} are no mirror images")
-    turn = multiply(body.rot * _INVERSE, source.rot * _REFLECTED_ROTATION)
+    turn = multiply(inverse(body.rot), source.rot * _REFLECTED_ROTATION)
     if 2.0 * np.linalg.norm(turn[:3]) > _SAME:
         raise InputError(f"{where}: {source.name!r} and {body.name!r} do not rest in mirrored rotations")
     return sign * track
@@ -53,7 +52,7 @@ def _reflected_hinge(track: np.ndarray, body: Body, source: Body, where: str) ->
 
 def _reflected_ball(track: np.ndarray, body: Body, source: Body) -> np.ndarray:
     """Rotations (N, 4) of ``body``'s ball joint that mirror the rotations ``track`` of ``source``'s ball joint."""
-    rest = multiply(body.rot * _INVERSE, source.rot * _REFLECTED_ROTATION)
+    rest = multiply(inverse(body.rot), source.rot * _REFLECTED_ROTATION)
     return multiply(rest, track * _REFLECTED_ROTATION)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from mimickit.data.quaternions import rotate
+from mimickit.data.quaternions import inverse, rotate
 from mimickit.errors import InputError
 
 LINK = 0.213  # length of the thigh, and of the calf
@@ -56,11 +56,11 @@ def leg_joints(root_pos: np.ndarray, root_rot: np.ndarray, feet: Mapping[str, np
 
     ``root_pos`` (N, 3) and ``root_rot`` (N, 4) place the body. NaN where a foot is out of reach, see `leg_angles`.
     """
-    inverse = root_rot * np.array([-1.0, -1.0, -1.0, 1.0])
+    to_root = inverse(root_rot)
     return {
         f"{leg.name}_{part}": track
         for leg in LEGS
-        for part, track in zip(_PARTS, leg_angles(leg, rotate(inverse, feet[leg.name] - root_pos)).T, strict=True)
+        for part, track in zip(_PARTS, leg_angles(leg, rotate(to_root, feet[leg.name] - root_pos)).T, strict=True)
     }
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
+from mimickit.data.character import read_model
 from mimickit.errors import InputError
 
 _ARM = ("upper_arm", "lower_arm", "hand")
@@ -32,12 +33,7 @@ class Fencer:
 
 def load_fencer(path: Path) -> Fencer:
     """Read the character's MJCF. Raises `InputError` for a file that is not a fencer of this build."""
-    if not path.is_file():
-        raise InputError(f"there is no character file {path}; the authored swings need the sword-and-shield humanoid")
-    try:
-        model = mujoco.MjModel.from_xml_path(str(path))
-    except ValueError as error:
-        raise InputError(f"{path}: MuJoCo cannot read this file: {error}") from error
+    model = read_model(path)
     names = {model.body(i).name: i for i in range(1, model.nbody)}
     limbs = [f"{side}_{part}" for side in ("left", "right") for part in (*_ARM, *_LEG)]
     missing = [name for name in ("pelvis", "torso", "head", *limbs, "sword", "shield") if name not in names]

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 from mimickit.data.authored.fencer import Fencer
 from mimickit.data.authored.keys import Placement, Step
 from mimickit.data.authored.splines import minimum_jerk
-from mimickit.data.quaternions import multiply, rotate
+from mimickit.data.quaternions import inverse, multiply, rotate
 from mimickit.errors import InputError
 
 _KNEE_FOLLOWS_FOOT = 0.52  # the rest of the way the knee points where the hips do
@@ -100,11 +100,10 @@ def leg_angles(
     thigh_world = multiply(line, _about(1, -forward_of_line))
     shin_world = multiply(thigh_world, _about(1, knee))
     foot_world = multiply(_about(2, foot.yaw), _about(1, foot.pitch))
-    conjugate = np.array([-1.0, -1.0, -1.0, 1.0])
     return {
-        f"{side}_thigh": multiply(rotation * conjugate, thigh_world),
+        f"{side}_thigh": multiply(inverse(rotation), thigh_world),
         f"{side}_shin": knee,
-        f"{side}_foot": multiply(shin_world * conjugate, foot_world),
+        f"{side}_foot": multiply(inverse(shin_world), foot_world),
     }
 
 

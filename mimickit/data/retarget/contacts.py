@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 
+from mimickit.data.measure import runs
+
 
 @dataclasses.dataclass(frozen=True)
 class Touch:
@@ -19,12 +21,6 @@ FOOT = Touch(near=0.09, far=0.12, slow=0.55, fast=0.8)
 HAND = Touch(near=0.09, far=0.13, slow=1.0, fast=1.4)  # a recorded wrist moves while the palm rests
 _DEEPEST = 0.04  # metres, for a leg of one metre: recorded feet and hands sink in a little
 _SHORTEST = 0.06  # seconds: shorter touches are noise, shorter gaps are none
-
-
-def runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """First frame and frame after the last of every run of true values in (N,)."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
 
 
 def frames_apart(flags: np.ndarray) -> np.ndarray:

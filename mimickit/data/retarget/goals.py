@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from mimickit.data.boxes import Box
+from mimickit.data.measure import runs
 from mimickit.data.quaternions import rotate
 from mimickit.data.retarget.contacts import (
     FOOT,
@@ -15,7 +16,6 @@ from mimickit.data.retarget.contacts import (
     frames_apart,
     nearest_support,
     rolled_path,
-    runs,
     smoothed,
     upper_envelope,
 )
