@@ -15,12 +15,15 @@ from mimickit.anim.char_model import CharModel
 from mimickit.config.engine_config import EngineConfig
 from mimickit.errors import InputError
 
+GRAVITY = 9.81  # m/s^2, downwards
+
 
 @dataclass(frozen=True)
 class Prop:
     """An object beside the character: an MJCF file with one root body, placed at a pose.
 
-    A ``fixed`` prop never moves; another is a free rigid body and starts at the pose.
+    A ``fixed`` prop never moves; another is a free rigid body, which starts at the pose and can be thrown
+    (:meth:`Engine.place_props`).
     """
 
     name: str
@@ -48,11 +51,17 @@ class Scene:
     fixed_root_pose: tuple[float, float, float, float, float, float, float] | None = None
     ground_friction: float = 1.0
 
+    @property
+    def free_props(self) -> tuple[int, ...]:
+        """Which of ``props`` are free bodies."""
+        return tuple(i for i, prop in enumerate(self.props) if not prop.fixed)
+
 
 class Engine(abc.ABC):
     """Physics of ``num_envs`` copies of a scene.
 
-    After ``reset`` and ``step`` these hold the current state, in buffers that the next call overwrites:
+    After ``reset``, ``step`` and ``place_props`` these hold the current state, in buffers that the next call
+    overwrites:
 
     ==================  ================  ==========================================================================
     ``root_pos``        ``(N, 3)``        position of the root body's origin
@@ -64,7 +73,9 @@ class Engine(abc.ABC):
     ``body_pos``        ``(N, B, 3)``     body origins, world frame
     ``body_rot``        ``(N, B, 4)``     body rotations
     ``ground_force``    ``(N, B, 3)``     force of the ground alone on each body in the last physics step, N, world
-    ``prop_pos``        ``(N, P, 3)``     props' positions, and ``prop_rot (N, P, 4)`` their rotations
+    ``prop_pos``        ``(N, P, 3)``     positions of the props' body origins, in the scene's order
+    ``prop_rot``        ``(N, P, 4)``     their rotations
+    ``prop_vel``        ``(N, P, 3)``     linear velocities of those origins, world frame; zero for fixed props
     ==================  ================  ==========================================================================
     """
 
@@ -79,6 +90,7 @@ class Engine(abc.ABC):
     ground_force: Tensor
     prop_pos: Tensor
     prop_rot: Tensor
+    prop_vel: Tensor
 
     def __init__(self, config: EngineConfig, scene: Scene, num_envs: int, device: torch.device):
         self.config = config
@@ -102,7 +114,26 @@ class Engine(abc.ABC):
     ) -> None:
         """Put the environments in ``mask`` ``(N,)`` into a state; the tensors are full size and other rows ignored.
 
-        Body poses follow by forward kinematics, ground forces become zero, props return to their poses.
+        Body poses follow by forward kinematics, ground forces become zero, props return to their poses, at rest.
+        """
+
+    @abc.abstractmethod
+    def place_props(self, mask: Tensor, prop_pos: Tensor, prop_rot: Tensor, prop_vel: Tensor) -> None:
+        """Put free props somewhere with a velocity and no spin; everything else stays as it is.
+
+        In flight a prop's origin, if it is the centre of mass, moves by semi-implicit Euler steps of ``sim_dt``
+        alone: after ``n`` of them its velocity has changed by ``-GRAVITY * n * sim_dt`` along z, to about 1e-5 m/s.
+        A control step that changes it otherwise was one in which it touched something.
+
+        Args:
+            mask: ``(N, P)`` bool, which props of which environments.
+            prop_pos: ``(N, P, 3)``; it and the others are full size, and rows outside ``mask`` are ignored.
+            prop_rot: ``(N, P, 4)``, unit quaternions.
+            prop_vel: ``(N, P, 3)`` linear velocity of the body's origin, m/s, world frame.
+
+        Raises:
+            ValueError: the mask has another shape, or chooses a fixed prop. The second is looked for on the CPU; on a
+                GPU, where looking would wait for the device, fixed props stay in place.
         """
 
     @abc.abstractmethod

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mimickit.anim.char_model import CharModel, JointKind, Kinematics
 from mimickit.config.engine_config import MujocoEngineConfig
-from mimickit.engines.engine import Engine, Scene, require_control_mode
+from mimickit.engines.engine import GRAVITY, Engine, Scene, require_control_mode
 from mimickit.engines.mujoco_scene import (
     CONTROL_LAWS,
     GROUND_NAME,
@@ -28,6 +28,7 @@ from mimickit.engines.mujoco_scene import (
     clamp_torque,
     passive_character,
 )
+from mimickit.engines.props import PropState
 from mimickit.errors import CapacityError, DivergenceError, InputError
 
 _FULL_WARNINGS = (int(mujoco.mjtWarning.mjWARN_CONTACTFULL), int(mujoco.mjtWarning.mjWARN_CNSTRFULL))
@@ -70,6 +71,7 @@ def build_mujoco_model(config: MujocoEngineConfig, scene: Scene) -> mujoco.MjMod
         raise InputError(f"{scene.char_file}: MuJoCo cannot read it: {error}") from None
     spec.compiler.discardvisual = True
     spec.option.timestep = 1.0 / config.sim_freq
+    spec.option.gravity = [0.0, 0.0, -GRAVITY]
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     # A world that blows up must be seen, not quietly put back into its first pose.
     spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
@@ -182,8 +184,7 @@ class MujocoEngine(Engine):
         nq, nv = self.model.nq, self.model.nv
         state = torch.from_numpy(self._state)  # [time, qpos, qvel, ...]
         self._qpos, self._qvel = state[:, 1 : 1 + nq], state[:, 1 + nq : 1 + nq + nv]
-        reference = mujoco.MjData(self.model)
-        self._default_qpos = torch.from_numpy(reference.qpos.copy())
+        self._qpos[:] = torch.from_numpy(self.model.qpos0)
         layout = self._codec.layout
         self._char_coords, self._char_velocities = layout.num_coords, layout.num_velocities
 
@@ -194,7 +195,8 @@ class MujocoEngine(Engine):
         self._torque_limit = per_dof("torque_limit")
         self._overflow = ""  # where memory first ran out since the last check
         self._allocate(num_envs, character.num_dofs, character.num_bodies)
-        self._place_props()
+        self._props = PropState(self.model, scene, self._qpos, self._qvel)
+        self.prop_pos, self.prop_rot, self.prop_vel = self._props.pos, self._props.rot, self._props.vel
 
     def _allocate(self, num_envs: int, num_dofs: int, num_bodies: int) -> None:
         self.root_pos = torch.zeros(num_envs, 3)
@@ -210,19 +212,6 @@ class MujocoEngine(Engine):
         self.body_pos = torch.zeros(num_envs, num_bodies, 3)
         self.body_rot = torch.zeros(num_envs, num_bodies, 4)
         self.ground_force = torch.zeros(num_envs, num_bodies, 3)
-        self.prop_pos = torch.zeros(num_envs, len(self.scene.props), 3)
-        self.prop_rot = torch.zeros(num_envs, len(self.scene.props), 4)
-
-    def _place_props(self) -> None:
-        """Fixed props stay at their poses; free ones are read from the state after every step."""
-        self._free_props: list[tuple[int, int]] = []
-        coord = self._char_coords
-        for i, prop in enumerate(self.scene.props):
-            self.prop_pos[:, i] = torch.tensor(prop.pos)
-            self.prop_rot[:, i] = torch.tensor(prop.rot)
-            if not prop.fixed:
-                self._free_props.append((i, coord))
-                coord += 7
 
     @property
     def body_masses(self) -> tuple[float, ...]:
@@ -245,12 +234,14 @@ class MujocoEngine(Engine):
         rows = mask.nonzero().squeeze(-1)
         values = (root_pos, root_rot, root_vel, root_ang_vel, dof_pos, dof_vel)
         qpos, qvel = self._codec.encode(*(value[rows] for value in values))
-        self._qpos[rows] = self._default_qpos
-        self._qvel[rows] = 0.0
         self._qpos[rows, : self._char_coords] = qpos.double()
         self._qvel[rows, : self._char_velocities] = qvel.double()
+        self._props.restore(mask)
         self._read_state(rows)
         self.ground_force[rows] = 0.0
+
+    def place_props(self, mask: Tensor, prop_pos: Tensor, prop_rot: Tensor, prop_vel: Tensor) -> None:
+        self._props.place(mask, prop_pos, prop_rot, prop_vel)
 
     def step(self, action: Tensor) -> None:
         if self.config.control_mode == "pd_explicit":
@@ -262,6 +253,7 @@ class MujocoEngine(Engine):
         else:
             self._advance(action)
         self._read_state()
+        self._props.read()
         forces = torch.from_numpy(self._sensors[:, -1]).view(self.num_envs, -1, 3)
         self.ground_force.copy_(forces)
 
@@ -316,9 +308,6 @@ class MujocoEngine(Engine):
         joint_rot = self._kinematics.dof_to_rot(self.dof_pos[rows])
         poses = self._kinematics.forward(self.root_pos[rows], self.root_rot[rows], joint_rot)
         self.body_pos[rows], self.body_rot[rows] = poses
-        for prop, coord in self._free_props:
-            self.prop_pos[rows, prop] = qpos[:, coord : coord + 3]
-            self.prop_rot[rows, prop] = self._codec.xyzw(qpos[:, coord + 3 : coord + 7])
 
     def check_capacity(self) -> None:
         where, self._overflow = self._overflow, ""

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mimickit.anim.mjcf import read_mjcf_xml
 from mimickit.config.engine_config import NewtonEngineConfig
-from mimickit.engines.engine import Engine, Scene, require_control_mode
+from mimickit.engines.engine import GRAVITY, Engine, Scene, require_control_mode
 from mimickit.engines.mujoco_scene import (
     CONTROL_LAWS,
     GROUND_NAME,
@@ -31,6 +31,7 @@ from mimickit.engines.mujoco_scene import (
     passive_character,
 )
 from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
+from mimickit.engines.props import PropState
 from mimickit.errors import CapacityError, InputError
 
 # Which setting makes more room; an overflow of anything else is named as MuJoCo Warp names it.
@@ -52,12 +53,13 @@ _PLANE_CONTACTS = {
     int(mujoco.mjtGeom.mjGEOM_BOX): 4,
     int(mujoco.mjtGeom.mjGEOM_MESH): 4,
 }
-_OTHER_CONTACTS = 16  # room for self-collisions and props beyond the ground contacts
+_OTHER_CONTACTS = 16  # room for self-collisions and fixed props beyond the ground contacts
+_FREE_PROP_CONTACTS = 4  # and for each free prop; in a heap of balls one had up to 5, but all of them 2 on average
 
 
 def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjModel:
     """The scene through Newton's importer, as the MuJoCo model of one world that its solver steps."""
-    builder = newton.ModelBuilder()
+    builder = newton.ModelBuilder(gravity=(0.0, 0.0, -GRAVITY))
     builder.rigid_gap = 0.0  # contacts are wanted where surfaces touch, not 10 cm apart
     newton.solvers.SolverMuJoCo.register_custom_attributes(builder)
     _import_mjcf(
@@ -136,9 +138,10 @@ def _set_control_law(model: mujoco.MjModel, scene: Scene, control_mode: str) -> 
             model.actuator_forcerange[dof] = (-limits[dof], limits[dof])
 
 
-def buffer_sizes(model: mujoco.MjModel) -> tuple[int, int]:
+def buffer_sizes(model: mujoco.MjModel, num_free_props: int) -> tuple[int, int]:
     """Contacts (on average over worlds) and constraint rows (at most, per world) that a scene is expected to need."""
-    contacts, rows = _OTHER_CONTACTS, 4 * _OTHER_CONTACTS
+    contacts = _OTHER_CONTACTS + _FREE_PROP_CONTACTS * num_free_props
+    rows = 4 * contacts
     for geom in range(model.ngeom):
         if model.geom_bodyid[geom] == 0 or not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
             continue
@@ -161,7 +164,7 @@ class NewtonEngine(Engine):
         wp.set_device(self._wp_device)
         self.mj_model = build_newton_model(config, scene)
         character = scene.char_model
-        contacts, rows = buffer_sizes(self.mj_model)
+        contacts, rows = buffer_sizes(self.mj_model, len(scene.free_props))
         self.contacts_per_env = config.contacts_per_env or contacts
         self.constraints_per_env = config.constraints_per_env or rows
         with wp.ScopedDevice(self._wp_device):
@@ -179,10 +182,11 @@ class NewtonEngine(Engine):
         self._ctrl, self._warmstart = wp.to_torch(data.ctrl), wp.to_torch(data.qacc_warmstart)
         self._overflow = wp.to_torch(data.overflow)
         self._xpos, self._xquat = wp.to_torch(data.xpos), wp.to_torch(data.xquat)
-        self._default_qpos = self._qpos.clone()
         layout = self._codec.layout
         self._char_coords, self._char_velocities = layout.num_coords, layout.num_velocities
         self._allocate(num_envs, character.num_dofs, character.num_bodies)
+        self._props = PropState(self.mj_model, scene, self._qpos, self._qvel)
+        self.prop_pos, self.prop_rot, self.prop_vel = self._props.pos, self._props.rot, self._props.vel
         self._step_graph: wp.Graph | None = None
         self._kinematics_graph: wp.Graph | None = None
 
@@ -198,8 +202,6 @@ class NewtonEngine(Engine):
         self.dof_pos = torch.zeros(num_envs, num_dofs, device=device)
         self.dof_vel = torch.zeros(num_envs, num_dofs, device=device)
         self.ground_force = torch.zeros(num_envs, num_bodies, 3, device=device)
-        self.prop_pos = self._xpos[:, last:]
-        self.prop_rot = torch.zeros(num_envs, len(self.scene.props), 4, device=device)
         self._wp_ground_force = wp.from_torch(self.ground_force, dtype=wp.vec3)
         if self.config.control_mode == "pd_explicit":
 
@@ -247,13 +249,14 @@ class NewtonEngine(Engine):
         coords, velocities = self._char_coords, self._char_velocities
         self._qpos[:, :coords] = torch.where(rows, qpos, self._qpos[:, :coords])
         self._qvel[:, :velocities] = torch.where(rows, qvel, self._qvel[:, :velocities])
-        if self._qpos.shape[1] > coords:
-            self._qpos[:, coords:] = torch.where(rows, self._default_qpos[:, coords:], self._qpos[:, coords:])
-            self._qvel[:, velocities:].masked_fill_(rows, 0.0)
+        self._props.restore(mask)
         self._warmstart.masked_fill_(rows, 0.0)
         self._kinematics_graph = self._launch(self._kinematics_graph, self._kinematics)
         self._read_state()
         self.ground_force.masked_fill_(rows.unsqueeze(-1), 0.0)
+
+    def place_props(self, mask: Tensor, prop_pos: Tensor, prop_rot: Tensor, prop_vel: Tensor) -> None:
+        self._props.place(mask, prop_pos, prop_rot, prop_vel)
 
     def step(self, action: Tensor) -> None:
         if self.config.control_mode == "pd_explicit":
@@ -262,6 +265,7 @@ class NewtonEngine(Engine):
             self._ctrl.copy_(action)
         self._step_graph = self._launch(self._step_graph, self._physics)
         self._read_state()
+        self._props.read()
 
     def _launch(self, graph: wp.Graph | None, function) -> wp.Graph | None:  # noqa: ANN001 - a method of this class
         """Run ``function``, on CUDA as a graph captured at the first call and ordered with torch's stream."""
@@ -337,8 +341,6 @@ class NewtonEngine(Engine):
         self.body_rot.copy_(self._codec.xyzw(self._xquat[:, 1:bodies]))
         if self.scene.fixed_root_pose is not None:
             self.root_rot.copy_(self.body_rot[:, 0])
-        if self.scene.props:
-            self.prop_rot.copy_(self._codec.xyzw(self._xquat[:, bodies:]))
 
     def check_capacity(self) -> None:
         flags = 0
