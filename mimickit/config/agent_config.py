@@ -1,6 +1,7 @@
 """Typed settings of the learning methods, one class for each ``agent_name``."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from mimickit.config.schema import require
@@ -165,8 +166,135 @@ class AWRConfig(ActorCriticConfig):
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class DiscriminatorModelConfig(ModelConfig):
+    """Policy, value and discriminator networks."""
+
+    disc_net: NetworkName
+
+
+@dataclass(frozen=True, kw_only=True)
+class AMPConfig(PPOConfig):
+    """Adversarial motion priors (Peng 2021), and adversarial differential discriminators (Zhang, Peng 2025).
+
+    disc_*: optimizer, epochs and batch size (for each environment) of the discriminator.
+    disc_buffer_size, disc_replay_samples: samples that the replay buffer holds, and that an iteration adds to it.
+    disc_logit_reg, disc_grad_penalty: weights of the squared logit weights and of the gradient penalty.
+    disc_reward_scale: factor of the discriminator's reward.
+    task_reward_weight, disc_reward_weight: weights of the environment's reward and the discriminator's.
+    """
+
+    model: DiscriminatorModelConfig
+    disc_optimizer: OptimizerConfig
+    disc_epochs: int
+    disc_batch_size: int
+    disc_buffer_size: int
+    disc_replay_samples: int
+    disc_logit_reg: float
+    disc_grad_penalty: float
+    disc_reward_scale: float
+    task_reward_weight: float
+    disc_reward_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        counts = ("disc_epochs", "disc_batch_size", "disc_buffer_size", "disc_replay_samples")
+        weights = ("disc_logit_reg", "disc_grad_penalty", "disc_reward_scale", "task_reward_weight")
+        require(
+            *[(key, getattr(self, key) >= 1, "at least 1") for key in counts],
+            *[(key, getattr(self, key) >= 0, "at least 0") for key in (*weights, "disc_reward_weight")],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASEModelConfig(DiscriminatorModelConfig):
+    """Networks with an encoder; latent_dim: numbers in a latent."""
+
+    enc_net: NetworkName
+    latent_dim: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(("latent_dim", self.latent_dim >= 2, "at least 2"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ASEConfig(AMPConfig):
+    """Adversarial skill embeddings (Peng 2022).
+
+    enc_*: optimizer, epochs and batch size (for each environment) of the encoder.
+    diversity_weight, diversity_tar: weight of the diversity loss, and the change of action it wants for a change of
+        latent.
+    latent_time_min, latent_time_max: s until another latent is drawn, uniform.
+    enc_reward_weight: weight of the encoder's reward.
+    """
+
+    model: ASEModelConfig
+    enc_optimizer: OptimizerConfig
+    enc_epochs: int
+    enc_batch_size: int
+    diversity_weight: float
+    diversity_tar: float
+    latent_time_min: float
+    latent_time_max: float
+    enc_reward_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        weights = ("diversity_weight", "diversity_tar", "latent_time_min", "enc_reward_weight")
+        low = self.latent_time_min
+        require(
+            ("enc_epochs", self.enc_epochs >= 1, "at least 1"),
+            ("enc_batch_size", self.enc_batch_size >= 1, "at least 1"),
+            ("latent_time_max", self.latent_time_max >= low, f"at least latent_time_min ({low:g} s)"),
+            *[(key, getattr(self, key) >= 0, "at least 0") for key in weights],
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SMPConfig(PPOConfig):
+    """Score-matching motion priors (2025).
+
+    smp_prior_model: the trained prior; smp_prior_cfg: the YAML file it is trained with, by
+        ``python -m mimickit.learning.smp_prior``.
+    diffusion_steps: noise levels at which the prior judges a window. smp_eval_batch_size: windows it judges at once.
+    sds_loss_scale: of the mean normalised error in the reward's exponent. sds_normalizer_samples: windows after which
+        the errors' running means are frozen.
+    enable_gsi: start episodes in windows drawn from the prior instead of clips.
+    task_reward_weight, smp_reward_weight: weights of the environment's reward and the prior's.
+    critic_loss_weight: factor of the value function's loss.
+    """
+
+    smp_prior_cfg: Path
+    smp_prior_model: Path
+    smp_eval_batch_size: int
+    sds_loss_scale: float
+    diffusion_steps: tuple[int, ...]
+    sds_normalizer_samples: int = 100_000_000
+    enable_gsi: bool
+    task_reward_weight: float
+    smp_reward_weight: float
+    critic_loss_weight: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        steps = self.diffusion_steps
+        weights = ("sds_loss_scale", "task_reward_weight", "smp_reward_weight", "critic_loss_weight")
+        require(
+            ("smp_eval_batch_size", self.smp_eval_batch_size >= 1, "at least 1"),
+            ("diffusion_steps", bool(steps) and min(steps, default=0) >= 0, "a list of steps of at least 0"),
+            ("diffusion_steps", len(set(steps)) == len(steps), "a list of different steps"),
+            ("sds_normalizer_samples", self.sds_normalizer_samples >= 1, "at least 1"),
+            *[(key, getattr(self, key) >= 0, "at least 0") for key in weights],
+        )
+
+
 AGENT_CONFIGS: dict[str, type[AgentConfig]] = {
+    "ADD": AMPConfig,
+    "AMP": AMPConfig,
+    "ASE": ASEConfig,
     "AWR": AWRConfig,
     "LCP": LCPConfig,
     "PPO": PPOConfig,
+    "SMP": SMPConfig,
 }

@@ -10,10 +10,10 @@ import yaml
 
 from mimickit.config.agent_config import AGENT_CONFIGS, AgentConfig, PolicyFreeConfig
 from mimickit.config.arguments import RunConfig
-from mimickit.config.document import DEFAULT, Document, Source, fail, missing_file, nearest
+from mimickit.config.document import DEFAULT, Document, KeyPath, Source, fail, missing_file, nearest
 from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.env_config import ENV_CONFIGS, CharEnvConfig
-from mimickit.config.schema import build_kind, field_sources, read_yaml
+from mimickit.config.schema import build_kind, field_sources, inner_configs, read_yaml
 
 # What to do about a missing file, by the key of the environment configuration that names it.
 _REMEDIES = {"motion_file": "; `nox -s data` builds the open clips"}
@@ -24,7 +24,7 @@ class Case:
     """What a run needs to know; a case that names no ``agent_config`` has a `PolicyFreeConfig`.
 
     ``sources`` has the origin of every value under its dotted key: ``run.num_envs``, ``engine.sim_freq``,
-    ``agent.model.actor_net``.
+    ``agent.model.actor_net``, ``env.objects[0].file``.
     """
 
     run: RunConfig
@@ -39,7 +39,7 @@ def load_case(run: RunConfig) -> Case:
 
     The environment's ``engine`` block overrides values of the engine's file; its keys may belong to any backend, and
     the chosen backend uses those it knows. Raises InputError for anything unknown, missing, of the wrong type or out
-    of range, and for a character or motion file that does not exist.
+    of range, and for a character, motion or object file that does not exist.
     """
     env_document = read_yaml(run.env_config)
     env = build_kind(ENV_CONFIGS, "env_name", env_document)
@@ -59,7 +59,7 @@ def load_case(run: RunConfig) -> Case:
 
 
 def load_env(path: Path) -> CharEnvConfig:
-    """The environment configuration in the YAML file ``path``; its character and motion files need not exist."""
+    """The environment configuration in the YAML file ``path``; the files it names need not exist."""
     return build_kind(ENV_CONFIGS, "env_name", read_yaml(path))
 
 
@@ -92,14 +92,23 @@ def _engine_document(engine: Document, env: Document) -> Document:
 def _require_files(env: CharEnvConfig, document: Document) -> None:
     """Raise InputError for every path in ``env`` that is no file."""
     problems = []
-    for spec in dataclasses.fields(env):
-        path = getattr(env, spec.name)
-        reason = missing_file(path) if isinstance(path, Path) else None
+    for place, path in _named_files(env):
+        reason = missing_file(path)
         if reason is not None:
-            remedy = _REMEDIES.get(spec.name, "")
-            problems.append(f"{document.source((spec.name,))}: '{spec.name}' must name a file: {reason}{remedy}")
+            key = document.key_name(place)
+            problems.append(f"{document.source(place)}: '{key}' must name a file: {reason}{_REMEDIES.get(key, '')}")
     if problems:
         fail(problems)
+
+
+def _named_files(config: Any, place: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:
+    """Every path in the dataclass ``config``, which lies at ``place``, and where it lies itself."""
+    for spec in dataclasses.fields(config):
+        here, value = (*place, spec.name), getattr(config, spec.name)
+        if isinstance(value, Path):
+            yield here, value
+        for there, inner_config in inner_configs(value):
+            yield from _named_files(inner_config, (*here, *there))
 
 
 def format_case(case: Case) -> str:
@@ -118,13 +127,19 @@ def _lines(config: Any, prefix: str, case: Case, depth: int) -> Iterator[str]:
         if not spec.metadata.get("key", True):
             continue
         key, value = f"{prefix}.{spec.name}", getattr(config, spec.name)
-        if dataclasses.is_dataclass(value):
-            yield f"{indent}{spec.name}:"
-            yield from _lines(value, key, case, depth + 1)
-        else:
+        inner = inner_configs(value)
+        if not inner:
             unused = _unused_engine_keys(case, key)
             note = f" (not used by {case.engine.engine_name}: {', '.join(unused)})" if unused else ""
             yield f"{indent}{spec.name}: {_flow(value)}  # {case.sources.get(key, DEFAULT)}{note}"
+            continue
+        yield f"{indent}{spec.name}:"
+        for place, inner_config in inner:
+            index = "".join(f"[{number}]" for number in place)
+            lines = list(_lines(inner_config, key + index, case, depth + 1 + len(place)))
+            if place:  # an item of a list, which begins with a dash
+                lines[0] = f"{indent}  - {lines[0].lstrip()}"
+            yield from lines
 
 
 def _unused_engine_keys(case: Case, key: str) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 
 from mimickit.config.document import DEFAULT, Document, KeyPath, Source, fail, nearest, read_yaml
 
-__all__ = ["BadValue", "build", "build_kind", "field_sources", "option", "read_yaml", "require"]
+__all__ = ["BadValue", "build", "build_kind", "field_sources", "inner_configs", "option", "read_yaml", "require"]
 
 T = TypeVar("T")
 
@@ -50,9 +50,9 @@ class _Mismatch(Exception):
 def build(cls: type[T], document: Document) -> T:
     """The dataclass ``cls`` from the values of ``document``.
 
-    Fields may be bool, int, float, str, Path, a Literal, a tuple of these, a mapping, another dataclass, or one of
-    these with None. Numbers may be written as text (``"1e-4"``), a whole number as ``1e8``; a boolean only as true or
-    false in any case. Ranges are the class's ``__post_init__``, through ``require``.
+    Fields may be bool, int, float, str, Path, a Literal, a tuple of these, a mapping, or one of these with None; or
+    another dataclass, or a tuple of any length of one. Numbers may be written as text (``"1e-4"``), a whole number as
+    ``1e8``; a boolean only as true or false in any case. Ranges are the class's ``__post_init__``, through ``require``.
 
     Raises InputError that lists every unknown key (with the nearest valid one), missing key and bad value.
     """
@@ -77,24 +77,37 @@ def build_kind(kinds: Mapping[str, type[T]], kind_key: str, document: Document) 
 
 
 def field_sources(config: Any, document: Document, path: KeyPath = ()) -> dict[str, Source]:
-    """The source of every field of ``config``, built from ``document``; keys are dotted: ``model.actor_net``."""
+    """The source of every field of ``config``, which was built from what lies at ``path`` in ``document``.
+
+    Keys are as in messages, ``model.actor_net`` and ``objects[0].file``; an empty list has its own, ``objects``.
+    """
     found: dict[str, Source] = {}
     for field in dataclasses.fields(config):
         here = (*path, field.name)
         value = getattr(config, field.name)
         if not field.metadata.get("key", True):
             continue
-        if dataclasses.is_dataclass(value):
-            found.update(field_sources(value, document, here))
-        else:
-            found[".".join(map(str, here))] = document.source(here) if _is_given(document, here) else DEFAULT
+        inner = inner_configs(value)
+        for place, inner_config in inner:
+            found |= field_sources(inner_config, document, (*here, *place))
+        if not inner:
+            key = document.key_name(here).removeprefix(document.key_prefix)
+            found[key] = document.source(here) if _is_given(document, here) else DEFAULT
     return found
+
+
+def inner_configs(value: Any) -> list[tuple[KeyPath, Any]]:
+    """The dataclasses that a field's ``value`` is, or is a list of, each with the way there from the field."""
+    if dataclasses.is_dataclass(value):
+        return [((), value)]
+    items = enumerate(value) if isinstance(value, tuple) else ()
+    return [((index,), item) for index, item in items if dataclasses.is_dataclass(item)]
 
 
 def _is_given(document: Document, path: KeyPath) -> bool:
     values: Any = document.values
     for part in path:
-        if part not in values:
+        if isinstance(part, str) and part not in values:  # an item of a list is as given as the list
             return False
         values = values[part]
     return True
@@ -115,16 +128,8 @@ def _build(cls: type[T], document: Document, path: KeyPath, values: Mapping[str,
             mistyped.add(near)
             name, near_name = document.key_name(here), document.key_name((*path, near))
             problems.append(f"{document.source(here)}: unknown key '{name}'; the nearest valid key is '{near_name}'")
-        elif dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping):
-            arguments[key] = _build(typing.cast(type[Any], hints[key]), document, here, value, problems)
         else:
-            try:
-                arguments[key] = _convert(hints[key], value)
-            except _Mismatch as error:
-                where = (*here, *error.path)
-                expected = error.expected if not document.key_prefix else error.expected.removesuffix(_OR_NULL)
-                wrong = f"must be {expected}, not {_shown(error.value)}{error.hint}"
-                problems.append(f"{document.source(where)}: '{document.key_name(where)}' {wrong}")
+            arguments[key] = _read(hints[key], document, here, value, problems)
     for name, field in fields.items():
         has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         if name not in values and not has_default and name not in mistyped:
@@ -143,6 +148,29 @@ def _build(cls: type[T], document: Document, path: KeyPath, values: Mapping[str,
     except ValueError as error:
         problems.append(f"{document.source(path)}: {error}")
     return None
+
+
+def _read(hint: Any, document: Document, path: KeyPath, value: Any, problems: list[str]) -> Any:
+    """``value``, which lies at ``path`` in ``document``, as the type ``hint``; adds to ``problems`` where it is not."""
+    if dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return _build(typing.cast(type[Any], hint), document, path, value, problems)
+    item = _item_class(hint)
+    if item is not None and isinstance(value, (list, tuple)):
+        return tuple(_read(item, document, (*path, index), each, problems) for index, each in enumerate(value))
+    try:
+        return _convert(hint, value)
+    except _Mismatch as error:
+        where = (*path, *error.path)
+        expected = error.expected if not document.key_prefix else error.expected.removesuffix(_OR_NULL)
+        wrong = f"must be {expected}, not {_shown(error.value)}{error.hint}"
+        problems.append(f"{document.source(where)}: '{document.key_name(where)}' {wrong}")
+        return None
+
+
+def _item_class(hint: Any) -> Any:
+    """The dataclass of which ``hint`` is a tuple of any length; None for other types."""
+    members = typing.get_args(hint) if typing.get_origin(hint) is tuple else ()
+    return members[0] if members[1:] == (Ellipsis,) and dataclasses.is_dataclass(members[0]) else None
 
 
 def _must_be(key: str, expected: str, value: Any, word: str, valid: Collection[str]) -> str:
@@ -178,11 +206,16 @@ def _describe(hint: Any) -> str:
         return "one of " + ", ".join(map(str, arguments))
     if origin is tuple:
         count = "" if arguments[-1] is Ellipsis else f"{len(arguments)} "
-        return f"a list of {count}{_PLURALS[arguments[0]]}"
+        item = _item_class(hint)
+        return f"a list of {count}{_PLURALS[arguments[0]] if item is None else f'mappings{_with_keys(item)}'}"
     if origin is Mapping or dataclasses.is_dataclass(hint):
-        names = [field.name for field in dataclasses.fields(hint)] if dataclasses.is_dataclass(hint) else []
-        return "a mapping" + (f" with the keys {', '.join(names)}" if names else "")
+        return f"a mapping{_with_keys(hint)}"
     return _PLAIN[hint][0]
+
+
+def _with_keys(hint: Any) -> str:
+    names = [field.name for field in dataclasses.fields(hint)] if dataclasses.is_dataclass(hint) else []
+    return f" with the keys {', '.join(names)}" if names else ""
 
 
 def _to_bool(value: Any) -> bool:

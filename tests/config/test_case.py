@@ -16,13 +16,15 @@ from mimickit.config.arguments import parse_run_arguments
 from mimickit.config.case import Case, format_case, load_case, load_env
 from mimickit.config.document import DEFAULT, Source
 from mimickit.config.engine_config import IsaacGymEngineConfig, MujocoEngineConfig, NewtonEngineConfig
-from mimickit.config.env_config import DeepMimicEnvConfig
+from mimickit.config.env_config import DeepMimicEnvConfig, ObjectConfig, StaticObjectsEnvConfig
 from mimickit.errors import InputError
 
 CASE = ["--arg_file", "args/deepmimic_humanoid_ppo_args.txt", "--devices", "cpu"]
 ENV = "data/envs/deepmimic_humanoid_env.yaml"
 ENGINE = "data/engines/newton_engine.yaml"
 AGENT = "data/agents/deepmimic_humanoid_ppo_agent.yaml"
+VAULT = "data/envs/vault_humanoid_env.yaml"
+VAULT_CLIP = "data/motions/humanoid/humanoid_vault.pkl"
 
 
 def load(*extra: str) -> Case:
@@ -142,8 +144,9 @@ CHANGES = [
     (ENV, "reward_vel_w: 0.1", "reward_vel_w: -0.1", "'reward_vel_w' must be at least 0, not -0.1"),
     (ENV, "reward_vel_scale: 0.01", "reward_vel_scal: 0.01", "unknown key 'reward_vel_scal'; the nearest valid key is "
      "'reward_vel_scale'"),
-    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of char_dof_test, deepmimic, "
-     "view_motion, not 'deepmimik'; the nearest is 'deepmimic'"),
+    (ENV, "env_name: deepmimic", "env_name: deepmimik", "'env_name' must be one of add, amp, ase, char_dof_test, "
+     "deepmimic, smp, static_objects, task_dodgeball, task_location, task_steering, view_motion, not 'deepmimik'; the "
+     "nearest is 'deepmimic'"),
     (ENGINE, "engine_name: newton", "engine_name: newtn", "'engine_name' must be one of isaac_gym, isaac_lab, mujoco, "
      "newton, not 'newtn'; the nearest is 'newton'"),
     (ENGINE, "control_mode: pos", "control_mode: position", "'control_mode' must be one of none, pos, vel, torque, "
@@ -168,8 +171,8 @@ CHANGES = [
     (AGENT, "steps_per_iter: 32", "steps_per_iter: 1.5", "'steps_per_iter' must be a whole number, not 1.5"),
     (AGENT, "ppo_clip_ratio: 0.2", "ppo_clip: 0.2", "unknown key 'ppo_clip'; the nearest valid key is "
      "'ppo_clip_ratio'"),
-    (AGENT, "agent_name: PPO", "agent_name: PP0", "'agent_name' must be one of AWR, LCP, PPO, not 'PP0'; the nearest "
-     "is 'PPO'"),
+    (AGENT, "agent_name: PPO", "agent_name: PP0", "'agent_name' must be one of ADD, AMP, ASE, AWR, LCP, PPO, SMP, "
+     "not 'PP0'; the nearest is 'PPO'"),
 ]  # fmt: skip
 
 
@@ -225,6 +228,75 @@ def test_a_missing_character_and_motion_are_reported_together(project: Path) -> 
         "data/motions/humanoid/humanoid_spinkick.pkl does not exist; the folder data/motions/humanoid holds no file; "
         "`nox -s data` builds the open clips",
     ]
+
+
+@pytest.fixture
+def vault(project: Path) -> Path:
+    """Everything that the vault names; returns the folder of its objects."""
+    objects = Path("data/assets/objects")
+    objects.mkdir(parents=True)
+    for path in (objects / "humanoid_step.xml", objects / "humanoid_wall.xml", Path(VAULT_CLIP)):
+        path.touch()
+    return objects
+
+
+def test_a_missing_object_names_its_own_line(vault: Path) -> None:
+    (vault / "humanoid_wall.xml").unlink()
+    assert failure("--env_config", VAULT) == (
+        f"{VAULT}:{line_of(VAULT, '    file: data/assets/objects/humanoid_wall.xml')}: 'objects[1].file' must name a "
+        "file: data/assets/objects/humanoid_wall.xml does not exist; the nearest existing file is "
+        "data/assets/objects/humanoid_step.xml"
+    )
+    (vault / "humanoid_step.xml").unlink()
+    Path(VAULT_CLIP).unlink()
+    problems = failure("--env_config", VAULT).splitlines()
+    keys = ("motion_file", "objects[0].file", "objects[1].file")
+    assert problems[0] == "3 problems:"
+    assert all(f"'{key}' must name a file" in text for key, text in zip(keys, problems[1:], strict=True))
+    assert [text.endswith("`nox -s data` builds the open clips") for text in problems[1:]] == [True, False, False]
+
+
+def test_a_bad_object_names_its_own_line(vault: Path) -> None:
+    line = line_of(VAULT, "  - pos: [1.0, 0.0, 0.4524]")
+    replace(VAULT, "- pos: [1.0, 0.0, 0.4524]", "- pos: [1.0, 0.0]")
+    replace(VAULT, "file: data/assets/objects/humanoid_wall.xml", "fiel: data/assets/objects/humanoid_wall.xml")
+    assert failure("--env_config", VAULT).splitlines() == [
+        "2 problems:",
+        f"  {VAULT}:{line}: 'objects[1].pos' must be a list of 3 numbers, not [1.0, 0.0]",
+        f"  {VAULT}:{line + 1}: unknown key 'objects[1].fiel'; the nearest valid key is 'objects[1].file'",
+    ]
+
+
+def test_the_printed_objects_are_a_list_with_origins_and_are_read_back_alike(vault: Path) -> None:
+    case = load("--env_config", VAULT)
+    assert isinstance(case.env, StaticObjectsEnvConfig)
+    step, wall = (f"data/assets/objects/humanoid_{name}.xml" for name in ("step", "wall"))
+    assert case.env.objects == (
+        ObjectConfig(pos=(0.2559, -0.2151, 0.0857), file=Path(step)),
+        ObjectConfig(pos=(1.0, 0.0, 0.4524), file=Path(wall)),
+    )
+    first = line_of(VAULT, "objects:") + 1
+    expected = [
+        "  objects:",
+        f"    - pos: [0.2559, -0.2151, 0.0857]  # {VAULT}:{first}",
+        f"      file: {step}  # {VAULT}:{first + 1}",
+        f"    - pos: [1.0, 0.0, 0.4524]  # {VAULT}:{first + 2}",
+        f"      file: {wall}  # {VAULT}:{first + 3}",
+    ]
+    lines = format_case(case).splitlines()
+    start = lines.index("  objects:")
+    assert lines[start : start + 5] == expected
+    printed = yaml.safe_load(format_case(case))["env"]
+    assert printed["objects"] == plain([dataclasses.asdict(each) for each in case.env.objects])
+    Path(VAULT).write_text(yaml.safe_dump(printed))
+    assert load("--env_config", VAULT).env == case.env
+
+
+def test_an_empty_list_of_objects_is_printed_with_its_origin(vault: Path) -> None:
+    values = yaml.safe_load(Path(VAULT).read_text())
+    Path(VAULT).write_text(yaml.safe_dump({**values, "objects": []}))
+    case = load("--env_config", VAULT)
+    assert f"  objects: []  # {VAULT}:{line_of(VAULT, 'objects:')}" in format_case(case).splitlines()
 
 
 def test_an_environment_can_be_read_without_its_files(project: Path) -> None:

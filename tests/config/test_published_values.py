@@ -1,10 +1,13 @@
-"""Our YAML files and the published values: read through the same classes, and equal where a file is published.
+"""Our files and the published values: read through the same classes, and equal but for the exceptions listed here.
 
 The published values come as JSON (``args``, ``engines``, ``envs``, ``agents``); MIMICKIT_FACTS names that file.
 """
 
+import dataclasses
 import json
+import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,27 +15,56 @@ from typing import Any
 import pytest
 import yaml
 
-from mimickit.config.agent_config import AGENT_CONFIGS, OptimizerConfig, PPOConfig
+from ci.cases import discover
+from ci.ladder import BASE, HIGH_UTILISATION, rungs
+from ci.options import parse
+from mimickit.config.agent_config import AGENT_CONFIGS, AgentConfig, OptimizerConfig, PPOConfig
 from mimickit.config.arguments import read_arg_file
 from mimickit.config.document import Document, Source, read_yaml
 from mimickit.config.engine_config import ENGINE_CONFIGS
-from mimickit.config.env_config import ENV_CONFIGS, DeepMimicEnvConfig
+from mimickit.config.env_config import ENV_CONFIGS, AMPEnvConfig, DeepMimicEnvConfig, StaticObjectsEnvConfig
 from mimickit.config.schema import build_kind
+from mimickit.data.characters import CHARACTERS
+from mimickit.data.recipes import RECIPES
 
 KINDS: dict[str, tuple[str, dict[str, type[Any]]]] = {
     "engines": ("engine_name", {**ENGINE_CONFIGS}),
     "envs": ("env_name", {**ENV_CONFIGS}),
     "agents": ("agent_name", {**AGENT_CONFIGS}),
 }
-DEEPMIMIC_ENVS = [
-    f"deepmimic_{name}_env.yaml" for name in ("g1", "go2", "humanoid", "humanoid_sword_shield", "pi_plus", "smpl")
-]
 # Where the open bundle lacks the published clip, the environment names ours.
 OUR_CLIPS = {
     "deepmimic_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_combo_down_thrust.pkl",
+    "vault_g1_env.yaml": "data/motions/g1/g1_vault.pkl",
+    "vault_humanoid_env.yaml": "data/motions/humanoid/humanoid_vault.pkl",
     "view_motion_humanoid_sword_shield_env.yaml": "data/motions/sword_shield/sword_shield_slash_down.pkl",
 }
-PPO_AGENTS = [f"deepmimic_{name}_ppo_agent.yaml" for name in ("g1", "go2", "humanoid", "pi_plus", "smpl")]
+# With a clip of ours come its objects.
+OUR_OBJECTS = {
+    "vault_g1_env.yaml": [
+        {"pos": [0.4439, -0.1607, 0.0641], "file": "data/assets/objects/g1_step.xml"},
+        {"pos": [1.0, 0.0, 0.3381], "file": "data/assets/objects/g1_wall.xml"},
+    ],
+    "vault_humanoid_env.yaml": [
+        {"pos": [0.2559, -0.2151, 0.0857], "file": "data/assets/objects/humanoid_step.xml"},
+        {"pos": [1.0, 0.0, 0.4524], "file": "data/assets/objects/humanoid_wall.xml"},
+    ],
+}
+# The published priors' configurations are in another place, and one prior is of other clips.
+OUR_PRIORS = {
+    "smp_humanoid_agent.yaml": {"smp_prior_cfg": "data/priors/prior_single_clip.yaml"},
+    "smp_task_humanoid_agent.yaml": {
+        "smp_prior_cfg": "data/priors/prior_multi_clip.yaml",
+        "smp_prior_model": "data/models/smp_priors/smp_prior_locomotion.pt",
+    },
+}
+TRACKING_REWARD = [
+    f"reward_{term}_{kind}" for term in ("pose", "vel", "root_pose", "root_vel", "key_pos") for kind in ("w", "scale")
+]
+# The published dodgeball case names an agent file that is not published.
+NOT_PUBLISHED = "smp_dodgeball_humanoid_agent.yaml"
+HIUTIL_CASES = ["add_pi_plus_args", "amp_pi_plus_args", "deepmimic_pi_plus_ppo_args"]
+HIUTIL_AGENTS = ["add_pi_plus_agent", "amp_pi_plus_agent", "deepmimic_pi_plus_ppo_agent"]
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +83,37 @@ def build_part(part: str, document: Document) -> Any:
 
 def committed(repository: Path, part: str) -> list[Path]:
     return sorted((repository / "data" / part).glob("*.yaml"))
+
+
+def ours_instead(part: str, name: str) -> dict[str, Any]:
+    """What we put in place of published values, by key."""
+    if part == "agents":
+        return dict(OUR_PRIORS.get(name, {}))
+    replaced: dict[str, Any] = {"motion_file": OUR_CLIPS[name]} if name in OUR_CLIPS else {}
+    return {**replaced, "objects": OUR_OBJECTS[name]} if name in OUR_OBJECTS else replaced
+
+
+def left_out(part: str, values: Mapping[str, Any]) -> set[str]:
+    """Published keys that have no effect, and are not in our files."""
+    style = part == "envs" and issubclass(ENV_CONFIGS[values["env_name"]], AMPEnvConfig)
+    return set(TRACKING_REWARD) if style else set()
+
+
+def assert_built(built: Any, value: Any, key: str = "") -> None:
+    """``built`` is what ``value`` says, in its own type: no key is dropped or changed on the way."""
+    if dataclasses.is_dataclass(built):
+        for inner, item in value.items():
+            assert_built(getattr(built, inner), item, f"{key}.{inner}")
+    elif isinstance(value, list):
+        assert len(built) == len(value), key
+        for one, item in zip(built, value, strict=True):
+            assert_built(one, item, key)
+    elif isinstance(built, Path):
+        assert built == Path(value), key
+    elif isinstance(built, float):
+        assert built == float(value), key
+    else:
+        assert built == value, key
 
 
 @pytest.mark.parametrize("part", list(KINDS))
@@ -128,59 +191,120 @@ def test_the_humanoids_weights_and_pose(repository: Path) -> None:
     assert env.contact_bodies == ("right_foot", "left_foot")
 
 
-@pytest.mark.parametrize("name", DEEPMIMIC_ENVS)
-def test_published_deepmimic_environments_load(facts: Mapping[str, Any], name: str) -> None:
-    values = facts["envs"][name]
-    env = build_part("envs", Document(Source(name), values))
-    assert isinstance(env, DeepMimicEnvConfig)
-    for key, value in values.items():
-        built = getattr(env, key)
-        expected = tuple(value) if isinstance(value, list) else Path(value) if key.endswith("_file") else value
-        assert built == expected
-
-
-@pytest.mark.parametrize("name", PPO_AGENTS)
-def test_published_ppo_agents_load(facts: Mapping[str, Any], name: str) -> None:
-    values = facts["agents"][name]
-    agent = build_part("agents", Document(Source(name), values))
-    assert isinstance(agent, PPOConfig)
-    for key, value in values.items():
-        built = getattr(agent, key)
-        for inner, item in value.items() if isinstance(value, dict) else ():
-            assert getattr(built, inner) == (float(item) if inner == "learning_rate" else item)
-        assert isinstance(value, dict) or built == value
-
-
-def test_no_published_file_of_a_known_kind_is_left_out(facts: Mapping[str, Any]) -> None:
-    envs = {name for name, values in facts["envs"].items() if values["env_name"] in ENV_CONFIGS}
-    agents = {name for name, values in facts["agents"].items() if values["agent_name"] in AGENT_CONFIGS}
-    assert envs >= set(DEEPMIMIC_ENVS)
-    assert agents >= set(PPO_AGENTS)
-    for part, names in (("envs", envs), ("agents", agents), ("engines", set(facts["engines"]))):
-        for name in names:
-            assert build_part(part, Document(Source(name), facts[part][name])) is not None
+@pytest.mark.parametrize("part", list(KINDS))
+def test_every_published_file_loads_and_keeps_its_values(facts: Mapping[str, Any], part: str) -> None:
+    assert len(facts["envs"]) >= 35
+    assert len(facts["agents"]) >= 21
+    for name, values in facts[part].items():
+        assert_built(build_part(part, Document(Source(name), values)), values, name)
 
 
 @pytest.mark.parametrize("part", list(KINDS))
 def test_committed_files_equal_the_published_ones(facts: Mapping[str, Any], repository: Path, part: str) -> None:
-    compared = 0
+    assert {path.name for path in committed(repository, part)} >= set(facts[part])
     for path in committed(repository, part):
-        if path.name in facts[part]:
-            compared += 1
-            values = dict(facts[part][path.name])
-            if path.name in OUR_CLIPS:
-                values["motion_file"] = OUR_CLIPS[path.name]
-            published = build_part(part, Document(Source(path.name), values))
-            assert build_part(part, read_yaml(path)) == published
-    assert compared >= 2
+        if path.name not in facts[part]:
+            continue
+        values, instead = dict(facts[part][path.name]), ours_instead(part, path.name)
+        for key, value in instead.items():
+            assert values[key] != value, f"{path.name}: {key} is the published one"
+        unused = left_out(part, values)
+        values = {key: value for key, value in {**values, **instead}.items() if key not in unused}
+        assert build_part(part, read_yaml(path)) == build_part(part, Document(Source(path.name), values)), path.name
+        assert set(read_yaml(path).values) >= set(values), path.name
 
 
-def test_committed_arg_files_equal_the_published_ones(facts: Mapping[str, Any], repository: Path) -> None:
-    paths = [path for path in sorted((repository / "args").glob("*.txt")) if path.name in facts["args"]]
-    assert paths
-    for path in paths:
-        ours = {key: " ".join(words) for key, words in read_arg_file(path).values.items()}
-        published = dict(facts["args"][path.name])
-        assert published.pop("engine_config") == "data/engines/isaac_gym_engine.yaml"
-        assert ours.pop("engine_config") == "data/engines/newton_engine.yaml"
-        assert ours == published
+def test_every_published_case_is_committed_and_starts_newton(facts: Mapping[str, Any], repository: Path) -> None:
+    published = facts["args"]
+    assert len(published) == 37
+    assert {path.name for path in (repository / "args").glob("*.txt")} >= set(published)
+    for name, values in published.items():
+        ours = {key: " ".join(words) for key, words in read_arg_file(repository / "args" / name).values.items()}
+        assert ours == {**values, "engine_config": "data/engines/newton_engine.yaml"}, name
+
+
+def test_every_case_names_files_that_are_here(repository: Path) -> None:
+    cases = discover(repository)
+    assert len(cases) >= 37
+    for case in cases:
+        assert not case.problem
+        first, second = (repository / case.arg_file).read_text().splitlines()[:2]
+        assert first.startswith("# ")
+        assert second.startswith("--")
+
+
+def test_every_clip_that_is_named_is_one_that_we_build(repository: Path) -> None:
+    characters = {f"data/motions/{recipe.clip}": recipe.character for recipe in RECIPES.values()}
+    for path in committed(repository, "envs"):
+        values = read_yaml(path).values
+        motion = values.get("motion_file", "")
+        if motion.endswith(".yaml"):
+            motion = yaml.safe_load((repository / motion).read_text())["motions"][0]["file"]
+        if motion:
+            assert values["char_file"] == f"data/assets/{CHARACTERS[characters[motion]].model}", path.name
+
+
+@pytest.mark.parametrize("name", list(OUR_OBJECTS))
+def test_objects_stand_where_the_clip_was_fitted_to_them(repository: Path, name: str) -> None:
+    env = build_part("envs", read_yaml(repository / "data/envs" / name))
+    assert isinstance(env, StaticObjectsEnvConfig)
+    recipe = RECIPES[env.motion_file.stem]
+    expected = [(Path("data/assets") / prop.file, prop.pos) for prop in recipe.props]
+    assert [(each.file, each.pos) for each in env.objects] == expected
+    assert all((repository / file).is_file() for file, _ in expected)
+
+
+def test_the_readme_lists_what_is_ours(repository: Path) -> None:
+    text = (repository / "data/envs/README.md").read_text()
+    rows = {row[0].strip(" `"): row for line in text.splitlines() if len(row := line.strip("|").split("|")) == 4}
+    for name, clip in OUR_CLIPS.items():
+        assert Path(clip).name in rows[name][2]
+        assert all(Path(each["file"]).name in rows[name][2] for each in OUR_OBJECTS.get(name, []))
+    assert {name for name in rows if name.endswith("_env.yaml")} == set(OUR_CLIPS)
+    for path in (repository / "data/datasets").glob("*.yaml"):
+        count = len(yaml.safe_load(path.read_text())["motions"])
+        assert rows[path.name][2].split()[0] == str(count)
+
+
+def test_the_dodgeball_agent_is_that_of_the_other_tasks(repository: Path) -> None:
+    dodgeball = build_part("agents", read_yaml(repository / "data/agents" / NOT_PUBLISHED))
+    assert dodgeball == build_part("agents", read_yaml(repository / "data/agents/smp_task_humanoid_agent.yaml"))
+
+
+def updates(agent: AgentConfig) -> int:
+    """Gradient steps of an iteration: of each network, passes times minibatches (a batch size is per environment)."""
+    names = [spec.name for spec in dataclasses.fields(agent) if spec.name.endswith("_epochs")]
+    sizes = {name: getattr(agent, name.replace("_epochs", "_batch_size")) for name in names}
+    assert max(sizes.values()) <= agent.steps_per_iter
+    return sum(getattr(agent, name) * math.ceil(agent.steps_per_iter / size) for name, size in sizes.items())
+
+
+@pytest.mark.parametrize("stem", HIUTIL_AGENTS)
+def test_a_high_utilisation_agent_takes_fewer_gradient_steps_and_is_else_the_same(repository: Path, stem: str) -> None:
+    path = repository / f"data/agents/{stem}_{HIGH_UTILISATION}.yaml"
+    ours, base = (build_part("agents", read_yaml(each)) for each in (path, path.with_name(f"{stem}.yaml")))
+    assert type(ours) is type(base)
+    different = {key for key in vars(base) if getattr(ours, key) != getattr(base, key)}
+    assert different
+    assert all(re.fullmatch(r"(actor|critic|disc)_(epochs|batch_size)", key) for key in different)
+    assert 3 * updates(ours) < updates(base)
+    comment = " ".join(line.strip("# ") for line in path.read_text().splitlines() if line.startswith("#"))
+    assert f"takes {updates(ours)} gradient steps instead of {updates(base)}." in comment
+
+
+def test_the_job_matrix_tries_every_high_utilisation_agent(repository: Path) -> None:
+    assert {path.stem for path in committed(repository, "agents") if HIGH_UTILISATION in path.stem} == {
+        f"{stem}_{HIGH_UTILISATION}" for stem in HIUTIL_AGENTS
+    }
+    options = parse(["--devices-train", "cpu"], repository)
+    tried = {
+        case.name: list(dict.fromkeys((rung.variant, rung.agent_config) for rung in rungs(case, options, repository)))
+        for case in discover(repository)
+    }
+    assert {name: tries for name, tries in tried.items() if len(tries) > 1} == {
+        case: [
+            (HIGH_UTILISATION, f"data/agents/{agent}_{HIGH_UTILISATION}.yaml"),
+            (BASE, f"data/agents/{agent}.yaml"),
+        ]
+        for case, agent in zip(HIUTIL_CASES, HIUTIL_AGENTS, strict=True)
+    }

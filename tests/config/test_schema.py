@@ -35,6 +35,7 @@ class Outer:
     weights: tuple[float, ...] | None = None
     inner: Inner = field(default_factory=lambda: Inner(rate=1.0))
     extra: Mapping[str, Any] = field(default_factory=dict)
+    parts: tuple[Inner, ...] = ()
 
     def __post_init__(self) -> None:
         require(("count", self.count >= 1, "at least 1"), ("limit", self.limit != 0, "other than 0"))
@@ -75,6 +76,8 @@ def read(tmp_path: Path, text: str) -> Document:
         ("weights", "null", None),
         ("inner", "{rate: 2, name: green}", Inner(rate=2.0, name="green")),
         ("extra", "{a: 1}", {"a": 1}),
+        ("parts", "[{rate: 2, name: green}, {rate: '1e-1'}]", (Inner(rate=2.0, name="green"), Inner(rate=0.1))),
+        ("parts", "[]", ()),
     ],
 )
 def test_values_are_converted_to_their_type(tmp_path: Path, key: str, text: str, value: Any) -> None:
@@ -129,6 +132,21 @@ def test_values_are_converted_to_their_type(tmp_path: Path, key: str, text: str,
         ("inner: {}", "required key 'inner.rate' (a number) is missing"),
         ("inner: {rate: -1}", "'inner.rate' must be greater than 0, not -1"),
         ("extra: [1]", "'extra' must be a mapping, not [1]"),
+        ("parts: 3", "'parts' must be a list of mappings with the keys rate, name, not 3"),
+        ("parts: {rate: 1}", "'parts' must be a list of mappings with the keys rate, name, not {'rate': 1}"),
+        ("parts: null", "'parts' must be a list of mappings with the keys rate, name, not null"),
+        ("parts: [{rate: 1}, 5]", "'parts[1]' must be a mapping with the keys rate, name, not 5"),
+        ("parts: [{rate: x}]", "'parts[0].rate' must be a number, not 'x'"),
+        (
+            "parts: [{rate: 1}, {rate: 1, nam: red}]",
+            "unknown key 'parts[1].nam'; the nearest valid key is 'parts[1].name'",
+        ),
+        (
+            "parts: [{rate: 1, name: gren}]",
+            "'parts[0].name' must be one of red, green, not 'gren'; the nearest is 'green'",
+        ),
+        ("parts: [{name: red}]", "required key 'parts[0].rate' (a number) is missing"),
+        ("parts: [{rate: 1}, {rate: -1}]", "'parts[1].rate' must be greater than 0, not -1"),
         ("cuont: 5", "unknown key 'cuont'; the nearest valid key is 'count'"),
         ("zzz: 5", "unknown key 'zzz'; the nearest valid key is '"),
         ("limit: 0", "'limit' must be other than 0, not 0"),
@@ -182,6 +200,41 @@ def test_all_problems_are_reported_at_once_in_the_files_order(tmp_path: Path) ->
         f"  {name}:6: 'numbers[0]' must be a number, not 'a'",
         f"  {name}: required key 'count' (a whole number) is missing",
     ]
+
+
+def test_all_problems_of_a_lists_items_are_reported_each_with_its_line(tmp_path: Path) -> None:
+    text = "parts:\n  - rate: -1\n  - name: gren\n    rtae: 2\n  - rate: 1\n  - {}\n  - 7\ncount: none\n"
+    with pytest.raises(InputError) as caught:
+        build(Outer, read(tmp_path, text))
+    name = (tmp_path / "case.yaml").as_posix()
+    assert str(caught.value).splitlines() == [
+        "6 problems:",
+        f"  {name}:2: 'parts[0].rate' must be greater than 0, not -1",
+        f"  {name}:3: 'parts[1].name' must be one of red, green, not 'gren'; the nearest is 'green'",
+        f"  {name}:4: unknown key 'parts[1].rtae'; the nearest valid key is 'parts[1].rate'",
+        f"  {name}:6: required key 'parts[3].rate' (a number) is missing",
+        f"  {name}:7: 'parts[4]' must be a mapping with the keys rate, name, not 7",
+        f"  {name}:8: 'count' must be a whole number, not 'none'",
+    ]
+
+
+def test_a_list_may_be_required_and_be_ruled_over_as_a_whole(tmp_path: Path) -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Pile:
+        parts: tuple[Inner, ...]
+
+        def __post_init__(self) -> None:
+            require(("parts", len(self.parts) < 2, "one part at most"))
+
+    name = (tmp_path / "case.yaml").as_posix()
+    with pytest.raises(InputError) as missing:
+        build(Pile, read(tmp_path, "{}\n"))
+    assert str(missing.value) == (
+        f"{name}: required key 'parts' (a list of mappings with the keys rate, name) is missing"
+    )
+    with pytest.raises(InputError) as broken:
+        build(Pile, read(tmp_path, "parts:\n  - rate: 1\n  - rate: 2\n"))
+    assert str(broken.value) == f"{name}:1: 'parts' must be one part at most, not [{{'rate': 1}}, {{'rate': 2}}]"
 
 
 def test_every_broken_range_is_reported(tmp_path: Path) -> None:
@@ -243,5 +296,23 @@ def test_each_field_has_a_source(tmp_path: Path) -> None:
     assert {key: source for key, source in sources.items() if source != DEFAULT} == given
     assert set(sources) == {
         "count", "flag", "scale", "label", "path", "limit", "numbers", "triple", "names", "weights", "extra",
-        "inner.rate", "inner.name",
+        "inner.rate", "inner.name", "parts",
     }  # fmt: skip
+
+
+def test_each_field_of_a_lists_items_has_a_source(tmp_path: Path) -> None:
+    name = (tmp_path / "case.yaml").as_posix()
+
+    def sources_of_parts(text: str) -> dict[str, Source]:
+        document = read(tmp_path, text)
+        found = field_sources(build(Outer, document), document)
+        return {key: source for key, source in found.items() if key.startswith("parts")}
+
+    assert sources_of_parts("count: 1\nparts:\n  - rate: 1\n    name: green\n  - rate: 2\n") == {
+        "parts[0].rate": Source(name, 3),
+        "parts[0].name": Source(name, 4),
+        "parts[1].rate": Source(name, 5),
+        "parts[1].name": DEFAULT,
+    }
+    assert sources_of_parts("count: 1\nparts: []\n") == {"parts": Source(name, 2)}
+    assert sources_of_parts("count: 1\n") == {"parts": DEFAULT}
