@@ -10,8 +10,16 @@ from mimickit.config.env_config import CharEnvConfig
 from mimickit.envs.char_env import CharEnv, Share
 
 ENVS = {
+    "add": ("mimickit.envs.add_env", "ADDEnv"),
+    "amp": ("mimickit.envs.amp_env", "AMPEnv"),
+    "ase": ("mimickit.envs.ase_env", "ASEEnv"),
     "char_dof_test": ("mimickit.envs.dof_test_env", "DofTestEnv"),
     "deepmimic": ("mimickit.envs.deepmimic_env", "DeepMimicEnv"),
+    "smp": ("mimickit.envs.amp_env", "AMPEnv"),
+    "static_objects": ("mimickit.envs.static_objects_env", "StaticObjectsEnv"),
+    "task_location": ("mimickit.envs.task_location_env", "TaskLocationEnv"),
+    "task_steering": ("mimickit.envs.task_steering_env", "TaskSteeringEnv"),
+    "task_dodgeball": ("mimickit.envs.task_dodgeball_env", "TaskDodgeballEnv"),
     "view_motion": ("mimickit.envs.view_motion_env", "ViewMotionEnv"),
 }
 

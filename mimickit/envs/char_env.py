@@ -1,11 +1,12 @@
 """A character on flat ground: actions in, observations and ends of episodes out.
 
-One control step goes: action, physics, time, reference, observation, reward, done. Ended environments are then reset
-by :meth:`CharEnv.reset_done`; the policy next sees the observation after the reset, and a value bootstrap the one
-before it. Nothing here waits for a GPU.
+One control step goes: action, physics, time, reference and histories, observation, reward, done. Ended environments
+are then reset by :meth:`CharEnv.reset_done`; the policy next sees the observation after the reset, and a value
+bootstrap the one before it. Nothing here waits for a GPU.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import CharEnvConfig
 from mimickit.engines import Scene, build_engine
 from mimickit.envs.action_bounds import action_bounds
+from mimickit.envs.motion_windows import FrameLayout, pack_frame
 from mimickit.envs.observations import char_observation, char_observation_size
 from mimickit.envs.terminations import Done, done_flags, has_fallen
 from mimickit.errors import InputError
@@ -40,6 +42,17 @@ class Share:
     num_processes: int = 1
 
 
+@dataclass(frozen=True)
+class Marker:
+    """A sign that pictures show and the physics does not have.
+
+    file: its MJCF, relative to the current directory. colour: red, green and blue, 0 to 1.
+    """
+
+    file: Path
+    colour: tuple[float, float, float]
+
+
 class CharEnv:
     """N environments with one character each.
 
@@ -52,11 +65,13 @@ class CharEnv:
         diagnostics: names of what :meth:`diagnostic_totals` sums; empty by default.
         character_label: what a picture calls the character.
         has_reference: a reference character can be drawn, see :meth:`reference_bodies`.
+        markers: M signs to be drawn, see :meth:`marker_poses`; none by default.
     """
 
     diagnostics: tuple[str, ...] = ()
     character_label = "simulated"
     has_reference = False
+    markers: tuple[Marker, ...] = ()
 
     def __init__(self, config: CharEnvConfig, engine_config: EngineConfig, share: Share):
         num_envs, device = share.num_envs, share.device
@@ -145,6 +160,7 @@ class CharEnv:
         self.advance(action)
         self.step_count += 1
         self._update_state()
+        self.record_step()
         self.obs = self.observe()
         self.reward = self.compute_reward()
         self.done = self.compute_done()
@@ -166,16 +182,25 @@ class CharEnv:
     def _reset(self, mask: Tensor) -> None:
         self.step_count = torch.where(mask, 0, self.step_count)
         self.begin_episodes(mask)
-        # What follows from the state is worked out anew for the reset environments; on a GPU for all of them, with the
-        # same result for the others, because choosing rows there would wait for the device.
-        rows = mask.nonzero().squeeze(-1) if self.device.type == "cpu" else ALL
+        # What follows from the state is worked out anew for the reset environments, or with the same result for all.
+        rows = self.rows_of(mask)
         self._update_state(rows)
+        self.record_start(mask)
         obs = self.obs.clone()
         obs[rows] = self.observe(rows)
         self.obs = obs
 
+    def rows_of(self, mask: Tensor) -> Rows:
+        """The environments to work on for those in ``mask``: these alone on the CPU; all on a GPU, which choosing rows
+        would stall, so that what is written must be chosen by ``mask`` too."""
+        return mask.nonzero().squeeze(-1) if self.device.type == "cpu" else ALL
+
     def begin_episodes(self, mask: Tensor) -> None:
         """Put the environments in ``mask`` into their initial state: here, the default pose at rest."""
+        self.take_init_pose(mask)
+
+    def take_init_pose(self, mask: Tensor) -> None:
+        """Put the characters in ``mask`` ``(N,)`` into the default pose, at rest."""
         pose = self.init_pose.expand(self.num_envs, -1)
         still = torch.zeros(self.num_envs, 3, device=self.device)
         self.engine.reset(
@@ -188,6 +213,26 @@ class CharEnv:
 
     def update_reference(self, rows: Rows = ALL) -> None:
         """Bring what the observation and the reward compare with to the current time, for the environments ``rows``."""
+
+    def record_start(self, mask: Tensor) -> None:
+        """Note the state in which the episodes of the environments ``mask`` begin: histories, and a new task."""
+
+    def record_step(self) -> None:
+        """Note the state after a control step, before it is observed and rewarded: histories, and a changing task."""
+
+    def frame_of_character(self, layout: FrameLayout, body_ids: Tensor) -> Tensor:
+        """Every character's current state as a packed frame ``(N, packed_size)``, with the bodies ``body_ids``."""
+        engine = self.engine
+        return pack_frame(
+            layout,
+            engine.root_pos,
+            engine.root_rot,
+            engine.root_vel,
+            engine.root_ang_vel,
+            self.joint_rot,
+            engine.dof_vel,
+            engine.body_pos.index_select(1, body_ids),
+        )
 
     def observe(self, rows: Rows = ALL) -> Tensor:
         """The current observation of the environments ``rows``, ``(len(rows), obs_size)``."""
@@ -229,6 +274,10 @@ class CharEnv:
 
     def reference_bodies(self) -> tuple[Tensor, Tensor] | None:
         """Where a reference character is to be drawn: ``(N, B, 3)`` and ``(N, B, 4)``; None without one."""
+        return None
+
+    def marker_poses(self) -> tuple[Tensor, Tensor] | None:
+        """Where ``markers`` are to be drawn: positions ``(N, M, 3)`` and rotations ``(N, M, 4)``; None without any."""
         return None
 
     def close(self) -> None:

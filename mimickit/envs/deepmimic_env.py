@@ -141,20 +141,20 @@ class DeepMimicEnv(MotionEnv):
         )
         return char, reference
 
-    def compute_reward(self) -> Tensor:
+    def meter_errors(self) -> None:
+        """Add this step's tracking errors to the diagnostics."""
+        engine = self.engine
         char, ref = self._tracking_states()
-        if self.config.log_tracking_error:
-            self._errors.add(
-                tracking_errors(
-                    char,
-                    ref,
-                    self.engine.body_pos,
-                    self.ref_body_pos,
-                    self.engine.body_rot,
-                    self.ref_body_rot,
-                    self.track_root,
-                )
+        self._errors.add(
+            tracking_errors(
+                char, ref, engine.body_pos, self.ref_body_pos, engine.body_rot, self.ref_body_rot, self.track_root
             )
+        )
+
+    def compute_reward(self) -> Tensor:
+        if self.config.log_tracking_error:
+            self.meter_errors()
+        char, ref = self._tracking_states()
         energies = tracking_energies(char, ref, self._joint_w, self._dof_w, self.track_root)
         return imitation_reward(energies, self._reward_w, self._reward_scale)
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from mimickit.anim.motion_library import MotionLibrary
+from mimickit.anim.motion_library import MotionFrame, MotionLibrary
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DeepMimicEnvConfig, ViewMotionEnvConfig
 from mimickit.envs.char_env import CharEnv, Share
@@ -44,7 +44,10 @@ class MotionEnv(CharEnv):
 
     def take_pose(self, mask: Tensor, times: Tensor) -> None:
         """Put the characters in ``mask`` ``(N,)`` into their clips' state at ``times`` ``(N,)``, s."""
-        frame = self.motions.sample(self.motion_ids, times)
+        self.take_state(mask, self.motions.sample(self.motion_ids, times))
+
+    def take_state(self, mask: Tensor, frame: MotionFrame) -> None:
+        """Put the characters in ``mask`` ``(N,)`` into a state of shape ``(N, ...)``."""
         self.engine.reset(
             mask,
             frame.root_pos,

@@ -14,11 +14,13 @@ class PropSpec:
         asset_file: MJCF file; all its geometry moves with its first body.
         position: world position of the first body when ``draw`` is given no prop poses, metres.
         rotation: its world rotation, quaternion xyzw.
+        colour: red, green and blue, 0 to 1; None is the stage's colour of props.
     """
 
     asset_file: Path
     position: tuple[float, float, float] = (0.0, 0.0, 0.0)
     rotation: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 1.0)
+    colour: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class SceneSpec:
             last component is looked up.
         show_reference: a second, differently coloured character is drawn at the reference poses.
         props: rigid objects.
+        markers: signs, drawn like props, whose poses follow the props'. They are too thin to hide the character.
         character_label: what the legend of a contact sheet calls the character.
         camera_mode: ``track`` moves the camera with the root; ``still`` keeps its place and only turns it.
     """
@@ -39,6 +42,7 @@ class SceneSpec:
     body_names: tuple[str, ...]
     show_reference: bool
     props: tuple[PropSpec, ...] = ()
+    markers: tuple[PropSpec, ...] = ()
     camera_mode: str = "track"
     character_label: str = "simulated"
 

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Protocol
 
+import torch
+
 from mimickit.config.case import Case
 from mimickit.envs import CharEnv
 from mimickit.render.recorder import Recorder
@@ -25,9 +27,12 @@ class View:
 
     def draw(self) -> None:
         """One frame of the current state."""
-        engine = self._env.engine
-        reference = self._env.reference_bodies()
-        tensors = [engine.body_pos, engine.body_rot, *(reference or (None, None)), engine.prop_pos, engine.prop_rot]
+        env, engine = self._env, self._env.engine
+        reference = env.reference_bodies() if env.has_reference else None
+        markers = env.marker_poses()
+        objects = [(engine.prop_pos, engine.prop_rot), *([markers] if markers else [])]
+        places, turns = (torch.cat(tensors, dim=1) for tensors in zip(*objects, strict=True))
+        tensors = [engine.body_pos, engine.body_rot, *(reference or (None, None)), places, turns]
         poses = [tensor[0].cpu() if tensor is not None and tensor.shape[1] else None for tensor in tensors]
         self._canvas.draw(*poses)
 
@@ -50,6 +55,7 @@ def open_view(case: Case, env: CharEnv) -> View:
         props=tuple(
             PropSpec(asset_file=prop.file, position=prop.pos, rotation=prop.rot) for prop in env.engine.scene.props
         ),
+        markers=tuple(PropSpec(asset_file=marker.file, colour=marker.colour) for marker in env.markers),
         camera_mode=case.env.camera_mode,
         character_label=env.character_label,
     )

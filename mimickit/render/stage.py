@@ -86,7 +86,8 @@ class Stage:
         self._reference = []
         if scene.show_reference:
             self._reference = self._add_figure("/reference", self.figure, rows, REFERENCE_COLOURS)
-        self._props = [self._add_prop(index) for index in range(len(scene.props))]
+        self._objects = (*scene.props, *scene.markers)
+        self._props = [self._add_prop(index) for index in range(len(self._objects))]
 
     def pose(
         self,
@@ -114,8 +115,8 @@ class Stage:
             reference_root = ref_places[self._root]
         if self._props:
             if prop_pos is None or prop_rot is None:
-                prop_pos = np.array([prop.position for prop in self.scene.props])
-                prop_rot = np.array([prop.rotation for prop in self.scene.props])
+                prop_pos = np.array([prop.position for prop in self._objects])
+                prop_rot = np.array([prop.rotation for prop in self._objects])
             prop_places, prop_turns = _checked("prop", prop_pos, prop_rot, len(self._props))
             for index, batches in enumerate(self._props):
                 self._log(batches, prop_places[index : index + 1], prop_turns[index : index + 1])
@@ -171,9 +172,10 @@ class Stage:
         return batches
 
     def _add_prop(self, index: int) -> list[_Batch]:
-        spec = self.scene.props[index]
+        spec = self._objects[index]
         figure = load_figure(spec.asset_file)
-        return self._add_figure(f"/prop_{index}", figure, {shape.body: 0 for shape in figure.shapes}, PROP_COLOURS)
+        colours = (spec.colour, spec.colour) if spec.colour else PROP_COLOURS
+        return self._add_figure(f"/prop_{index}", figure, {shape.body: 0 for shape in figure.shapes}, colours)
 
     def _geometry(self, kind: str, size: tuple[float, ...] | None = None) -> str:
         import newton

@@ -1,0 +1,147 @@
+"""Dodgeball: balls are thrown at the character, which is to stay untouched (a task of SMP, 2025)."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mimickit.anim.rotations import heading_inverse, quat_rotate
+from mimickit.config.engine_config import EngineConfig
+from mimickit.config.env_config import TaskDodgeballEnvConfig
+from mimickit.engines import Prop, Scene
+from mimickit.engines.engine import GRAVITY
+from mimickit.envs.amp_env import AMPEnv
+from mimickit.envs.char_env import ALL, Rows, Share
+from mimickit.errors import InputError
+
+BALL_FILE = Path("data/assets/objects/ball.xml")
+BALL_RADIUS = 0.1  # m
+# A ball in flight whose velocity gravity does not explain, by more than this (m/s), has touched something.
+LEAST_BUMP = 0.05
+# Nearer to the ground than this (m) at the end of a control step, what a ball touched may have been the ground.
+GROUND_MARGIN = 0.05
+
+
+def throw_velocity(start: Tensor, target: Tensor, speed: Tensor) -> Tensor:
+    """Velocity at which a ball leaves ``start`` to pass through ``target`` with the horizontal speed ``speed``.
+
+    Args:
+        start, target: ``(..., 3)`` m; speed ``(...)`` m/s.
+    """
+    way = target - start
+    flight = (way[..., :2].norm(dim=-1) / speed).unsqueeze(-1)
+    level = way / flight
+    rise = torch.zeros_like(way)
+    rise[..., 2:] = 0.5 * GRAVITY * flight
+    return level + rise
+
+
+class TaskDodgeballEnv(AMPEnv):
+    """Every ball waits on the ground, is thrown at a body from somewhere around, and waits again where it came to rest.
+
+    The reward is 1 in every control step, but 0 in one in which a ball in flight touches the character (or another
+    ball): that is a failure. A ball that has touched anything is no longer in flight. The policy also sees where each
+    ball is and how fast, in its heading frame.
+
+    Attributes:
+        flying: ``(N, P)`` which balls are in flight; hit ``(N,)`` whether one touched the character in the last step.
+    """
+
+    config: TaskDodgeballEnvConfig
+    has_reference = False
+
+    def __init__(self, config: TaskDodgeballEnvConfig, engine_config: EngineConfig, share: Share):
+        super().__init__(config, engine_config, share)
+        names = self.char_model.body_names
+        if config.proj_target_body not in names:
+            raise InputError(
+                f"proj_target_body: '{config.proj_target_body}' is not a body of {config.char_file}; it has "
+                f"{', '.join(names)}"
+            )
+        self._target_body = names.index(config.proj_target_body)
+        shape, device = (share.num_envs, config.num_projectiles), share.device
+        self.flying = torch.zeros(shape, dtype=torch.bool, device=device)
+        self.hit = torch.zeros(share.num_envs, dtype=torch.bool, device=device)
+        self._throw_time = torch.zeros(shape, device=device)
+        self._upright = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device).expand(*shape, 4)
+        self._gravity_step = torch.tensor([0.0, 0.0, -GRAVITY * self.control_dt], device=device)
+        self._previous_pos, self._previous_vel = self.engine.prop_pos.clone(), self.engine.prop_vel.clone()
+
+    def make_scene(self) -> Scene:
+        balls = tuple(
+            Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
+            for i in range(self.config.num_projectiles)
+        )
+        return replace(super().make_scene(), props=balls)
+
+    @property
+    def obs_size(self) -> int:
+        return super().obs_size + 6 * self.config.num_projectiles
+
+    def observe(self, rows: Rows = ALL) -> Tensor:
+        engine = self.engine
+        root_pos, root_rot = engine.root_pos[rows].unsqueeze(1), engine.root_rot[rows].unsqueeze(1)
+        inverse = heading_inverse(root_rot)
+        relative = quat_rotate(inverse, engine.prop_pos[rows] - root_pos)
+        velocity = quat_rotate(inverse, engine.prop_vel[rows])
+        balls = torch.cat((relative, velocity), dim=-1).flatten(1)
+        return torch.cat((super().observe(rows), balls), dim=-1)
+
+    def record_start(self, mask: Tensor) -> None:
+        """The balls lie around the character, at the distance from which they are thrown."""
+        super().record_start(mask)
+        chosen = mask.unsqueeze(-1).expand_as(self.flying)
+        start = self.engine.root_pos.unsqueeze(1) + self._offsets()
+        start[..., 2] = BALL_RADIUS
+        self.engine.place_props(chosen, start, self._upright, torch.zeros_like(start))
+        self.flying = self.flying & ~chosen
+        self.hit = self.hit & ~mask
+        self._throw_time = torch.where(chosen, self._pauses(), self._throw_time)
+        self._note_balls()
+
+    def record_step(self) -> None:
+        super().record_step()
+        touched, near_ground = self._touches()
+        self.hit = (self.flying & touched & ~near_ground).any(dim=-1)
+        self.flying = self.flying & ~touched
+        due = self.time.unsqueeze(-1) >= self._throw_time
+        target = self.engine.body_pos[:, self._target_body].unsqueeze(1)
+        start = target + self._offsets()
+        start[..., 2] = start[..., 2].clamp(min=BALL_RADIUS)
+        speed = self._uniform(self.config.proj_speed_min, self.config.proj_speed_max)
+        self.engine.place_props(due, start, self._upright, throw_velocity(start, target, speed))
+        self.flying = self.flying | due
+        self._throw_time = torch.where(due, self.time.unsqueeze(-1) + self._pauses(), self._throw_time)
+        self._note_balls()
+
+    def task_reward(self) -> Tensor:
+        return 1.0 - self.hit.float()
+
+    def failed(self) -> Tensor:
+        return super().failed() | self.hit
+
+    def _touches(self) -> tuple[Tensor, Tensor]:
+        """Which balls touched something in the last control step, and which of them may have touched the ground,
+        ``(N, P)`` each: without a touch a ball would have come down to it."""
+        bump = self.engine.prop_vel - (self._previous_vel + self._gravity_step)
+        fall = self._previous_vel[..., 2] * self.control_dt - 0.5 * GRAVITY * self.control_dt**2
+        height = self._previous_pos[..., 2] + fall.clamp(max=0.0) - BALL_RADIUS
+        return bump.norm(dim=-1) > LEAST_BUMP, height < GROUND_MARGIN
+
+    def _note_balls(self) -> None:
+        self._previous_pos, self._previous_vel = self.engine.prop_pos.clone(), self.engine.prop_vel.clone()
+
+    def _offsets(self) -> Tensor:
+        """Horizontal ways ``(N, P, 3)`` of the throwing distance, in all directions."""
+        distance = self._uniform(self.config.proj_dist_min, self.config.proj_dist_max)
+        angle = self._uniform(-torch.pi, torch.pi)
+        return torch.stack((distance * angle.cos(), distance * angle.sin(), torch.zeros_like(angle)), dim=-1)
+
+    def _pauses(self) -> Tensor:
+        """Times until the next throw ``(N, P)``, s."""
+        return self._uniform(self.config.proj_trigger_time_min, self.config.proj_trigger_time_max)
+
+    def _uniform(self, low: float, high: float) -> Tensor:
+        chance = torch.rand(self.flying.shape, generator=self.generator, device=self.device)
+        return low + chance * (high - low)

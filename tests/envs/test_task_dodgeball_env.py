@@ -1,0 +1,197 @@
+"""Dodgeball: throws that hit a character that stands still, balls that touch the ground, and what is seen of them."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from mimickit.config.case import load_env
+from mimickit.config.engine_config import MujocoEngineConfig
+from mimickit.config.env_config import TaskDodgeballEnvConfig
+from mimickit.envs import Share, build_env
+from mimickit.envs.task_dodgeball_env import TaskDodgeballEnv, throw_velocity
+from mimickit.envs.terminations import Done
+from mimickit.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def make_dodgeball(
+    make_clip: Callable[..., Path], engine_config: MujocoEngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., TaskDodgeballEnv]]:
+    """The committed dodgeball environment; its characters start in the default pose. Closed after the test."""
+    monkeypatch.chdir(ROOT)
+    made: list[TaskDodgeballEnv] = []
+
+    def make(num_envs: int = 1, seed: int = 0, **changes: Any) -> TaskDodgeballEnv:
+        config = load_env(ROOT / "data/envs/smp_dodgeball_humanoid_env.yaml")
+        assert isinstance(config, TaskDodgeballEnvConfig)
+        config = dataclasses.replace(config, motion_file=make_clip(config.init_pose), **changes)
+        env = build_env(config, engine_config, Share(num_envs, torch.device("cpu"), seed))
+        assert isinstance(env, TaskDodgeballEnv)
+        made.append(env)
+        return env
+
+    yield make
+    for env in made:
+        env.close()
+
+
+def stand(env: TaskDodgeballEnv) -> None:
+    """One control step towards the default pose."""
+    env.step(env.init_pose[6:].expand(env.num_envs, -1))
+
+
+def put_ball(env: TaskDodgeballEnv, position: list[float], velocity: list[float]) -> None:
+    """Every environment's ball is there, in flight."""
+    count = env.num_envs
+    pos, vel = torch.tensor(position).expand(count, 1, 3), torch.tensor(velocity).expand(count, 1, 3)
+    env.engine.place_props(torch.ones(count, 1, dtype=torch.bool), pos, env._upright, vel)
+    env.flying[:] = True
+    env._note_balls()
+
+
+def test_a_throw_passes_through_its_target() -> None:
+    start, target = torch.tensor([[4.0, -3.0, 0.5]]), torch.tensor([[1.0, 1.0, 1.1]])
+    velocity = throw_velocity(start, target, torch.tensor([10.0])).double().numpy()[0]
+    assert np.hypot(velocity[0], velocity[1]) == pytest.approx(10.0)
+    flight = 5.0 / 10.0  # a way of 5 m
+    end = np.array([4.0, -3.0, 0.5]) + velocity * flight + 0.5 * np.array([0.0, 0.0, -9.81]) * flight**2
+    np.testing.assert_allclose(end, [1.0, 1.0, 1.1], atol=1e-5)
+
+
+def test_the_policy_sees_the_balls_in_its_heading_frame(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=2)
+    env.reset()
+    assert env.obs_size == 140 + 6
+    put_ball(env, [1.0, 2.0, 3.0], [-4.0, 5.0, 0.5])
+    seen = env.observe()[:, 140:].double().numpy()
+    for row in range(2):
+        facing = Rotation.from_quat(env.engine.root_rot[row].double().numpy()).apply([1.0, 0.0, 0.0])
+        back = Rotation.from_euler("z", -np.arctan2(facing[1], facing[0]))
+        relative = np.array([1.0, 2.0, 3.0]) - env.engine.root_pos[row].double().numpy()
+        np.testing.assert_allclose(seen[row, :3], back.apply(relative), atol=1e-5)
+        np.testing.assert_allclose(seen[row, 3:], back.apply([-4.0, 5.0, 0.5]), atol=1e-5)
+
+
+def test_balls_wait_around_the_character_and_are_thrown_in_time(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=64, enable_early_termination=False)
+    env.reset()
+    way = (env.engine.prop_pos[:, 0] - env.engine.root_pos)[:, :2].norm(dim=-1)
+    assert float(way.min()) >= 8.0 - 1e-4
+    assert float(way.max()) <= 10.0 + 1e-4
+    assert float(way.max() - way.min()) > 1.0
+    thrown = torch.full((64,), -1.0)
+    for step in range(1, 122):
+        before = env.flying.clone()
+        stand(env)
+        new = (env.flying & ~before)[:, 0] & (thrown < 0.0)
+        thrown[new] = step / 30.0
+        if new.any():
+            speed = env.engine.prop_vel[new, 0, :2].norm(dim=-1)
+            assert float(speed.min()) >= 12.0 - 1e-3
+            assert float(speed.max()) <= 15.0 + 1e-3
+    assert float(thrown.min()) >= 1.0
+    assert float(thrown.max()) <= 4.0 + 1.0 / 30.0
+    assert float(thrown.std()) > 0.5  # uniform over 3 s: 0.87
+
+
+def test_balls_hit_who_stands_still_and_that_is_a_failure(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=32)
+    env.reset()
+    env.take_init_pose(torch.ones(32, dtype=torch.bool))  # the clip would walk on
+    env._throw_time[:] = 0.1
+    ever, first = torch.zeros(32, dtype=torch.bool), torch.zeros(32)
+    for step in range(1, 31):
+        stand(env)
+        new = env.hit & ~ever
+        first[new] = step / 30.0
+        ever |= env.hit
+        assert torch.equal(env.reward, 1.0 - env.hit.float())
+        assert bool((env.done[env.hit] == Done.FAIL).all())
+        assert not bool((env.flying[:, 0] & env.hit).any())
+        assert not bool((env.done[~env.hit & ~ever] != Done.NULL).any())
+    # 8 to 10 m at 12 to 15 m/s take 0.53 to 0.83 s, less the ball's and the body's radius.
+    assert int(ever.sum()) == 32
+    assert float(first.min()) > 0.1 + 0.4
+    assert float(first.max()) < 0.1 + 0.9
+
+
+def test_the_ground_is_not_the_character(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=4, enable_early_termination=False)
+    env.reset()
+    env._throw_time[:] = 100.0
+    put_ball(env, [5.0, 0.0, 1.0], [0.0, 6.0, -3.0])
+    for _ in range(30):
+        stand(env)
+        assert not bool(env.hit.any())
+    assert not bool(env.flying.any())
+    assert bool((env.reward == 1.0).all())
+
+
+def test_free_flight_is_not_a_hit_and_a_glancing_touch_is(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=2, enable_early_termination=False)
+    env.reset()
+    env._throw_time[:] = 100.0
+    put_ball(env, [0.0, 3.0, 1.5], [6.0, 0.0, 3.0])
+    for _ in range(12):
+        stand(env)
+        assert bool(env.flying.all())
+    head = env.char_model.body_names.index("head")
+    above = env.engine.body_pos[0, head] + torch.tensor([0.0, 0.02, 0.8])
+    put_ball(env, above.tolist(), [0.0, 0.0, -1.0])
+    hits = 0
+    for _ in range(15):
+        stand(env)
+        hits += int(env.hit[0])
+    assert hits == 1  # only the first touch counts
+
+
+def test_a_ball_that_bounced_hits_nobody(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=1, enable_early_termination=False)
+    env.reset()
+    env._throw_time[:] = 100.0
+    torso = env.engine.body_pos[0, env._target_body].tolist()
+    put_ball(env, [torso[0] + 2.0, torso[1], torso[2]], [-10.0, 0.0, 0.0])
+    env.flying[:] = False
+    for _ in range(10):
+        stand(env)
+        assert not bool(env.hit.any())
+    assert float(env.engine.prop_vel[0, 0, 0]) > -9.0  # it did touch him
+
+
+def test_an_episode_begins_without_balls_in_flight(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=3, enable_early_termination=False)
+    env.reset()
+    put_ball(env, [3.0, 0.0, 5.0], [0.0, 0.0, 0.0])
+    env.hit[:] = True
+    stays = env.engine.prop_pos[1].clone()
+    env.done = torch.tensor([int(Done.FAIL), 0, int(Done.FAIL)])
+    env.reset_done()
+    assert env.flying[:, 0].tolist() == [False, True, False]
+    assert env.hit.tolist() == [False, True, False]
+    torch.testing.assert_close(env.engine.prop_pos[1], stays)
+    assert float(env.engine.prop_pos[0, 0, 2]) == pytest.approx(0.1)
+
+
+def test_a_body_that_is_not_there_is_named(make_dodgeball: Any) -> None:
+    with pytest.raises(InputError, match="proj_target_body: 'chest' is not a body of .*torso"):
+        make_dodgeball(proj_target_body="chest")
+
+
+def test_the_same_seed_throws_the_same(make_dodgeball: Any) -> None:
+    places = []
+    for seed in (3, 3, 4):
+        env = make_dodgeball(num_envs=2, seed=seed, enable_early_termination=False)
+        env.reset()
+        for _ in range(60):
+            stand(env)
+        places.append(env.engine.prop_pos.clone())
+    assert torch.equal(places[0], places[1])
+    assert not torch.allclose(places[0], places[2])
