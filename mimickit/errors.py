@@ -14,6 +14,9 @@
 A run ended by a signal exits with 128 plus the signal's number (130 for Ctrl-C, 143 for TERM).
 """
 
+import sys
+import traceback
+
 
 class MimicKitError(Exception):
     """A failure with a cause worth telling apart; ``kind`` names it in ``error.json``."""
@@ -73,3 +76,12 @@ def classify(error: Exception) -> Exception:
     failure = OutOfMemoryError(f"{error or 'out of memory'}; use fewer environments (--num_envs)")
     failure.__cause__ = error
     return failure
+
+
+def tell(error: Exception) -> tuple[str, int]:
+    """Say on stderr what happened: one paragraph, or a traceback of the unforeseen. Its kind and its exit code."""
+    if isinstance(error, MimicKitError):
+        print(f"error ({error.kind}): {error}", file=sys.stderr)
+        return error.kind, error.exit_code
+    traceback.print_exception(error)
+    return MimicKitError.kind, MimicKitError.exit_code

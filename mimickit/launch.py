@@ -19,6 +19,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mimickit.config.case import Case, format_case
+from mimickit.devices import check_device
 from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, Share, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
@@ -57,19 +58,6 @@ def launch(case: Case) -> int:
     if len(devices) == 1:
         return _run_process(case, Processes(0, 1, devices[0]), seed)
     return _run_processes(case, devices, seed)
-
-
-def check_device(name: str) -> torch.device:
-    """The torch device, or InputError: a GPU that is not there never becomes a CPU run."""
-    kind, _, number = name.partition(":")
-    if kind == "cuda":
-        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        # torch.device keeps eight bits of a number: it would read cuda:256 as cuda:0.
-        if int(number or 0) >= count:
-            raise InputError(
-                f"--devices {name}: this machine has {count} CUDA devices; use --devices cpu to run without one"
-            )
-    return torch.device(name)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ Exit codes are listed in ``mimickit/errors.py``. A failure after the output fold
 import json
 import os
 import sys
-import traceback
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -16,7 +15,7 @@ if __name__ == "__main__":
 
 from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E402
 from mimickit.config.case import format_case, load_case  # noqa: E402
-from mimickit.errors import InputError, MimicKitError, classify  # noqa: E402
+from mimickit.errors import InputError, classify, tell  # noqa: E402
 from mimickit.files import check_output_folder  # noqa: E402
 
 
@@ -43,12 +42,7 @@ def main(argv: list[str]) -> int:
 
 def report_failure(error: Exception, run: RunConfig | None) -> int:
     """Tell the person, leave ``error.json`` where the run writes, and return the exit code."""
-    known = isinstance(error, MimicKitError)
-    kind, exit_code = (error.kind, error.exit_code) if isinstance(error, MimicKitError) else ("unexpected", 1)
-    if known:
-        print(f"error ({kind}): {error}", file=sys.stderr)
-    else:
-        traceback.print_exception(error)
+    kind, exit_code = tell(error)
     if run is not None and not isinstance(error, InputError) and run.out_dir.is_dir():
         record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
         (run.out_dir / "error.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

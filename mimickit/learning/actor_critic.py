@@ -83,10 +83,11 @@ class ActorCriticAgent(Agent):
 
     config: ActorCriticConfig
     needs_obs_gradient = False
+    critic_loss_weight = 1.0
 
     def __init__(self, config: ActorCriticConfig, env: CharEnv, processes: Processes, seed: int):
         super().__init__(config, env, processes)
-        self._model = ActorCritic(config.model, env.obs_size, env.action_size)
+        self.build_modules()
         self.to(env.device)
         processes.broadcast(self.state_dict().values())
         self.actor_optimizer = build_optimizer(config.actor_optimizer, self._model.actor_parameters())
@@ -94,18 +95,23 @@ class ActorCriticAgent(Agent):
         self.generator = torch.Generator(device=env.device).manual_seed(seed)
         self.rollout: Rollout | None = None
 
+    def build_modules(self) -> None:
+        """Make the networks, and what else belongs into the model file."""
+        self._model = ActorCritic(self.config.model, self.env.obs_size, self.env.action_size)
+
     def begin_training(self) -> None:
         env = self.env
         self.rollout = Rollout(self.config.steps_per_iter, env.num_envs, env.obs_size, env.action_size, env.device)
         super().begin_training()
 
     def policy(self, obs: Tensor) -> DiagonalGaussian:
-        """Distribution of normalised actions for raw observations ``(N, obs_size)``."""
+        """Distribution of normalised actions for the environment's current raw observations ``(N, obs_size)``."""
         return self._model.actor(self._obs_norm.normalize(obs))
 
     @torch.no_grad()
     def best_action(self, obs: Tensor) -> Tensor:
         """The policy's mean action."""
+        self.begin_step()
         return self._a_norm.unnormalize(self.policy(obs).mean)
 
     def iterate(self) -> Metrics:
@@ -121,6 +127,7 @@ class ActorCriticAgent(Agent):
         assert rollout is not None, "begin_training comes first"
         obs = env.obs
         for t in range(rollout.num_steps):
+            self.begin_step()
             distribution = self.policy(obs)
             norm_action = distribution.sample(self.generator)
             rollout.obs[t] = obs
@@ -129,9 +136,24 @@ class ActorCriticAgent(Agent):
             rollout.next_obs[t] = env.step(self._a_norm.unnormalize(norm_action))
             rollout.reward[t] = env.reward
             rollout.done[t] = env.done
+            self.record_step(t)
             self.train_returns.add(env.reward, env.done != Done.NULL)
             obs = env.reset_done()
         return rollout
+
+    def begin_step(self) -> None:
+        """Called before every action, in training and in tests."""
+
+    def record_step(self, t: int) -> None:
+        """Called after step ``t`` of a rollout, before ended environments are reset."""
+
+    def shape_rewards(self, rollout: Rollout) -> Metrics:
+        """Add to the environment's rewards in ``rollout.reward`` what the method rewards itself."""
+        return {}
+
+    def policy_inputs(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
+        """What the networks were given at every step of a rollout and would be given after it, ``(T, N, ...)``."""
+        return self._obs_norm.normalize(rollout.obs), self._obs_norm.normalize(rollout.next_obs)
 
     @abc.abstractmethod
     def scale_advantages(self, normalized: Tensor) -> Tensor:
@@ -143,14 +165,15 @@ class ActorCriticAgent(Agent):
 
     def update(self, rollout: Rollout) -> Metrics:
         """Learn from a rollout."""
-        norm_obs = self._obs_norm.normalize(rollout.obs)
-        returns, advantage = self.returns_and_advantages(rollout, norm_obs)
+        metrics = self.shape_rewards(rollout)
+        inputs, next_inputs = self.policy_inputs(rollout)
+        returns, advantage = self.returns_and_advantages(rollout, inputs, next_inputs)
         normalized, advantage_mean, advantage_std = normalized_advantages(advantage, self.processes)
-        flat_obs = rollout.flat(norm_obs)
-        metrics = self.update_critic(flat_obs, rollout.flat(returns))
+        flat_inputs = rollout.flat(inputs)
+        metrics |= self.update_critic(flat_inputs, rollout.flat(returns))
         metrics |= self.update_actor(
             PolicySamples(
-                flat_obs,
+                flat_inputs,
                 rollout.flat(rollout.norm_action),
                 rollout.flat(rollout.log_prob),
                 rollout.flat(self.scale_advantages(normalized)),
@@ -165,55 +188,71 @@ class ActorCriticAgent(Agent):
         }
 
     @torch.no_grad()
-    def returns_and_advantages(self, rollout: Rollout, norm_obs: Tensor) -> tuple[Tensor, Tensor]:
+    def returns_and_advantages(self, rollout: Rollout, inputs: Tensor, next_inputs: Tensor) -> tuple[Tensor, Tensor]:
         """TD(lambda) returns and their difference to the value function, ``(T, N)`` each."""
-        values = self._model.critic(norm_obs)
-        next_values = self._model.critic(self._obs_norm.normalize(rollout.next_obs))
-        next_values = bootstrap_values(next_values, rollout.done)
+        values = self._model.critic(inputs)
+        next_values = bootstrap_values(self._model.critic(next_inputs), rollout.done)
         returns = td_lambda_returns(
             rollout.reward, next_values, rollout.done, self.config.discount, self.config.td_lambda
         )
         return returns, returns - values
 
-    def update_critic(self, norm_obs: Tensor, returns: Tensor) -> Metrics:
+    def update_critic(self, inputs: Tensor, returns: Tensor) -> Metrics:
         """Gradient steps on the squared error of the value function."""
         config = self.config
+
+        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
+            error = (returns[batch] - self._model.critic(inputs[batch])).square().mean()
+            return self.critic_loss_weight * error, {"Critic_Loss": error}
+
         parameters = self._model.critic_parameters()
-        total = torch.zeros((), device=norm_obs.device)
-        batches = minibatches(
-            len(norm_obs), config.critic_batch_size * self.env.num_envs, config.critic_epochs, self.generator
-        )
-        for batch in batches:
-            loss = (returns[batch] - self._model.critic(norm_obs[batch])).square().mean()
-            self._descend(self.critic_optimizer, parameters, loss)
-            total += loss.detach()
-        return {"Critic_Loss": total / len(batches)}
+        batch_size = config.critic_batch_size * self.env.num_envs
+        return self.descend(self.critic_optimizer, parameters, loss, len(inputs), batch_size, config.critic_epochs)
 
     def update_actor(self, samples: PolicySamples) -> Metrics:
         """Gradient steps on the policy's loss and its extra losses."""
         config = self.config
-        parameters = self._model.actor_parameters()
-        totals: Metrics = {}
-        batches = minibatches(
-            len(samples.norm_obs), config.actor_batch_size * self.env.num_envs, config.actor_epochs, self.generator
-        )
-        for batch in batches:
+
+        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
             chosen = samples.at(batch)
             chosen.norm_obs.requires_grad_(self.needs_obs_gradient)
             distribution = self._model.actor(chosen.norm_obs)
-            loss, terms = self.policy_loss(chosen, distribution)
+            total, terms = self.policy_loss(chosen, distribution)
             bound = action_bound_loss(distribution)
             entropy = distribution.entropy().mean()
-            loss = loss + config.action_bound_weight * bound - config.action_entropy_weight * entropy
+            total = total + config.action_bound_weight * bound - config.action_entropy_weight * entropy
             if config.action_reg_weight:
-                loss = loss + config.action_reg_weight * distribution.mean.square().sum(dim=-1).mean()
-            self._descend(self.actor_optimizer, parameters, loss)
-            for name, value in {**terms, "Action_Bound_Loss": bound, "Action_Entropy": entropy}.items():
-                totals[name] = totals.get(name, 0.0) + value.detach()
-        return {name: total / len(batches) for name, total in totals.items()}
+                total = total + config.action_reg_weight * distribution.mean.square().sum(dim=-1).mean()
+            return total, {**terms, "Action_Bound_Loss": bound, "Action_Entropy": entropy}
 
-    def _descend(self, optimizer: torch.optim.Optimizer, parameters: list[nn.Parameter], loss: Tensor) -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.processes.average_gradients(parameters)
-        optimizer.step()
+        parameters = self._model.actor_parameters()
+        batch_size = config.actor_batch_size * self.env.num_envs
+        return self.descend(
+            self.actor_optimizer, parameters, loss, len(samples.norm_obs), batch_size, config.actor_epochs
+        )
+
+    def descend(
+        self,
+        optimizer: torch.optim.Optimizer,
+        parameters: list[nn.Parameter],
+        loss: Callable[[Tensor], tuple[Tensor, Metrics]],
+        num_samples: int,
+        batch_size: int,
+        epochs: int,
+    ) -> Metrics:
+        """Epochs of gradient steps on shuffled minibatches; the means over all steps of what ``loss`` reports.
+
+        Args:
+            loss: of the samples at given indices: what to descend, and what to log.
+        """
+        totals: Metrics = {}
+        batches = minibatches(num_samples, batch_size, epochs, self.generator)
+        for batch in batches:
+            value, terms = loss(batch)
+            optimizer.zero_grad(set_to_none=True)
+            value.backward()
+            self.processes.average_gradients(parameters)
+            optimizer.step()
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + term.detach()
+        return {name: total / len(batches) for name, total in totals.items()}

@@ -8,9 +8,13 @@ from mimickit.learning.agent import Agent
 from mimickit.learning.processes import Processes
 
 AGENTS = {
+    "ADD": ("mimickit.learning.add", "ADDAgent"),
+    "AMP": ("mimickit.learning.amp", "AMPAgent"),
+    "ASE": ("mimickit.learning.ase", "ASEAgent"),
     "AWR": ("mimickit.learning.awr", "AWRAgent"),
     "LCP": ("mimickit.learning.lcp", "LCPAgent"),
     "PPO": ("mimickit.learning.ppo", "PPOAgent"),
+    "SMP": ("mimickit.learning.smp", "SMPAgent"),
     "policy_free": ("mimickit.learning.policy_free", "PolicyFreeAgent"),
 }
 

@@ -5,7 +5,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from mimickit.config.agent_config import ModelConfig
+from mimickit.config.agent_config import ASEModelConfig, DiscriminatorModelConfig, ModelConfig
+
+# Output weights of the discriminator and the encoder start uniform in plus or minus these.
+DISC_INIT_OUTPUT_SCALE = 1.0
+ENC_INIT_OUTPUT_SCALE = 0.1
 
 HIDDEN_SIZES = {
     "fc_2layers_128units": (128, 64),
@@ -26,6 +30,14 @@ def build_hidden_layers(name: str, input_size: int) -> tuple[nn.Sequential, int]
         layers += [linear, nn.ReLU()]
         size = width
     return nn.Sequential(*layers), size
+
+
+def build_output_layer(input_size: int, output_size: int, scale: float) -> nn.Linear:
+    """A linear layer with weights uniform in +-``scale`` and biases 0."""
+    linear = nn.Linear(input_size, output_size)
+    nn.init.uniform_(linear.weight, -scale, scale)
+    nn.init.zeros_(linear.bias)
+    return linear
 
 
 class DiagonalGaussian:
@@ -60,9 +72,7 @@ class GaussianHead(nn.Module):
 
     def __init__(self, input_size: int, action_size: int, config: ModelConfig):
         super().__init__()
-        self._mean_net = nn.Linear(input_size, action_size)
-        nn.init.uniform_(self._mean_net.weight, -config.actor_init_output_scale, config.actor_init_output_scale)
-        nn.init.zeros_(self._mean_net.bias)
+        self._mean_net = build_output_layer(input_size, action_size, config.actor_init_output_scale)
         log_std = math.log(config.action_std)
         self._logstd_net: nn.Parameter | nn.Linear
         if config.actor_std_type == "VARIABLE":
@@ -107,3 +117,42 @@ class ActorCritic(nn.Module):
     def critic_parameters(self) -> list[nn.Parameter]:
         """What the value function's optimizer moves."""
         return [*self._critic_layers.parameters(), *self._critic_out.parameters()]
+
+
+class DiscriminatorModel(ActorCritic):
+    """Policy, value function and a discriminator of normalised windows of motion, or of differences (AMP, ADD)."""
+
+    def __init__(self, config: DiscriminatorModelConfig, obs_size: int, action_size: int, disc_obs_size: int):
+        super().__init__(config, obs_size, action_size)
+        self._disc_layers, features = build_hidden_layers(config.disc_net, disc_obs_size)
+        self._disc_logits = build_output_layer(features, 1, DISC_INIT_OUTPUT_SCALE)
+
+    def discriminator(self, norm_disc_obs: Tensor) -> Tensor:
+        """Logits ``(...)`` for ``(..., disc_obs_size)``: high for what looks like the reference motion."""
+        return self._disc_logits(self._disc_layers(norm_disc_obs)).squeeze(-1)
+
+    @property
+    def logit_weight(self) -> Tensor:
+        """Weights of the discriminator's last layer."""
+        return self._disc_logits.weight
+
+    def discriminator_parameters(self) -> list[nn.Parameter]:
+        """What the discriminator's optimizer moves."""
+        return [*self._disc_layers.parameters(), *self._disc_logits.parameters()]
+
+
+class SkillModel(DiscriminatorModel):
+    """A discriminator model whose policy and value also see a latent, and an encoder from windows to latents (ASE)."""
+
+    def __init__(self, config: ASEModelConfig, obs_size: int, action_size: int, disc_obs_size: int):
+        super().__init__(config, obs_size + config.latent_dim, action_size, disc_obs_size)
+        self._enc_layers, features = build_hidden_layers(config.enc_net, disc_obs_size)
+        self._enc_out = build_output_layer(features, config.latent_dim, ENC_INIT_OUTPUT_SCALE)
+
+    def encoder(self, norm_disc_obs: Tensor) -> Tensor:
+        """Unit vectors ``(..., latent_dim)`` for ``(..., disc_obs_size)``."""
+        return nn.functional.normalize(self._enc_out(self._enc_layers(norm_disc_obs)), dim=-1)
+
+    def encoder_parameters(self) -> list[nn.Parameter]:
+        """What the encoder's optimizer moves."""
+        return [*self._enc_layers.parameters(), *self._enc_out.parameters()]

@@ -1,4 +1,4 @@
-"""Running mean and standard deviation of observations."""
+"""Running statistics that bring observations, and differences of them, to a common scale."""
 
 import torch
 from torch import Tensor, nn
@@ -83,3 +83,49 @@ class Normalizer(nn.Module):
     def unnormalize(self, values: Tensor) -> Tensor:
         """Inverse of ``normalize`` without the clip."""
         return values * self._std + self._mean
+
+
+class DifferenceNormalizer(nn.Module):
+    """Divides differences by their running mean absolute value, so that no difference stays 0 (Zhang, Peng 2025).
+
+    ``record`` and ``update`` as for `Normalizer`.
+    """
+
+    _count: Tensor
+    _mean_abs: Tensor
+
+    def __init__(self, size: int, clip: float = CLIP):
+        super().__init__()
+        self.clip = clip
+        self.register_buffer("_count", torch.zeros(1, dtype=torch.long))
+        self.register_buffer("_mean_abs", torch.ones(size))
+        self.register_buffer("_new_sum", torch.zeros(size, dtype=torch.float64), persistent=False)
+        self._new_count = 0
+
+    @property
+    def count(self) -> int:
+        """Samples in the statistics."""
+        return int(self._count)
+
+    def record(self, values: Tensor) -> None:
+        """Collect ``(M, size)`` differences for the next update."""
+        self._new_sum += values.double().abs().sum(dim=0)
+        self._new_count += len(values)
+
+    def new_statistics(self) -> Tensor:
+        """Collected sums as one tensor ``(size + 1,)`` float64, to be added up over processes."""
+        count = torch.tensor([float(self._new_count)], dtype=torch.float64, device=self._mean_abs.device)
+        return torch.cat((self._new_sum, count))
+
+    def update(self, statistics: Tensor) -> None:
+        """Merge the sums (of all processes) into the mean, and start collecting anew."""
+        new_count, old_count = statistics[-1], self._count.double()
+        total = old_count * self._mean_abs.double() + statistics[:-1]
+        self._mean_abs.copy_(total / (old_count + new_count))
+        self._count += new_count.long()
+        self._new_sum.zero_()
+        self._new_count = 0
+
+    def normalize(self, values: Tensor) -> Tensor:
+        """``(..., size)`` to normalised differences within +-``clip``."""
+        return (values / self._mean_abs.clamp(min=MIN_STD)).clamp(-self.clip, self.clip)

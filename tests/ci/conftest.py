@@ -61,8 +61,8 @@ class Matrix:
 
     def programs(self) -> Programs:
         faults = str(self.repository / "faults")
-        role = {name: (sys.executable, str(STUB), name, faults) for name in ("run", "data", "checkpoint")}
-        return Programs(run=role["run"], data=role["data"], checkpoint=role["checkpoint"])
+        role = {name: (sys.executable, str(STUB), name, faults) for name in ("run", "data", "prior", "checkpoint")}
+        return Programs(**role)
 
     def run(self, *arguments: str, **faults: object) -> Outcome:
         self.write("faults", "".join(f"{name} {value}\n" for name, value in faults.items()))

@@ -1,7 +1,7 @@
 """Stands in for the framework in the tests of the matrix: writes what mimickit writes, or a named fault.
 
-``stub_trainer.py ROLE FAULTS [the framework's arguments]``: ROLE is run, data or checkpoint; FAULTS is a file of fault
-names with their values, one ``name value`` a line.
+``stub_trainer.py ROLE FAULTS [the framework's arguments]``: ROLE is run, data, prior or checkpoint; FAULTS is a file of
+fault names with their values, one ``name value`` a line.
 """
 
 import json
@@ -24,6 +24,8 @@ def main() -> int:
             print("data/motions/humanoid/humanoid_walk.pkl is missing and no recipe makes it.", file=sys.stderr)
             return 2
         return 0
+    if role == "prior":
+        return prior(parse(arguments), Path(faults_file).with_name("calls.jsonl"), faults)
     if role == "checkpoint":
         return checkpoint(Path(arguments[0]))
     options = parse(arguments)
@@ -35,6 +37,17 @@ def main() -> int:
         calls.write(json.dumps({"stage": stage, "options": options, "environment": environment}) + "\n")
     (out_dir / "status.json").write_text(json.dumps({"stage": stage, "samples": 5, "max_samples": 10}))
     return STAGES[stage](options, out_dir, faults)
+
+
+def prior(options: dict[str, list[str]], calls: Path, faults: dict[str, str]) -> int:
+    with calls.open("a") as handle:
+        handle.write(json.dumps({"stage": "prior", "options": options}) + "\n")
+    if "prior_fails" in faults:
+        print("the case's clips hold nothing that moves", file=sys.stderr)
+        return 2
+    if "prior_not_written" not in faults:
+        Path(options["out_file"][0]).write_text("a prior")
+    return 0
 
 
 def parse(arguments: list[str]) -> dict[str, list[str]]:

@@ -7,7 +7,7 @@ import sys
 
 import torch
 import torch.distributed as dist
-from conftest import build_point_mass_agent
+from conftest import build_point_mass_agent, build_style_agent
 from torch import nn
 
 from mimickit.errors import ProcessGroupError
@@ -65,6 +65,22 @@ def main(rank: int, size: int) -> dict[str, object]:
     with torch.no_grad():
         agent._model._critic_out.bias += 1e-6 * rank
     seen["perturbed"] = refusal(processes, agent)
+
+    styles = {}
+    for name in ("AMP", "ADD", "ASE"):
+        style = build_style_agent(name, num_envs=4, seed=rank, processes=processes)
+        before = digest(style)
+        style.begin_training()
+        for _ in range(3):  # remembered samples join in the second
+            style.iterate()
+        styles[name] = {
+            "start": before,
+            "trained": digest(style),
+            "refusal": refusal(processes, style),
+            "scaled_samples": style._disc_obs_norm.count,
+            "disc_obs": style.disc_obs.sum().item(),
+        }
+    seen["styles"] = styles
 
     agent = build_point_mass_agent(num_envs=4, seed=rank, processes=processes)
     processes.average_gradients = lambda parameters: None

@@ -91,7 +91,7 @@ def test_a_time_limit_bootstraps_from_the_observation_before_the_reset(make_agen
     done = np.array([[NULL, NULL], [TIME, FAIL], [NULL, SUCC]])
     for name, value in (("obs", obs), ("next_obs", next_obs), ("reward", rewards), ("done", done)):
         getattr(rollout, name).copy_(torch.tensor(value))
-    returns, advantage = agent.returns_and_advantages(rollout, agent._obs_norm.normalize(rollout.obs))
+    returns, advantage = agent.returns_and_advantages(rollout, *agent.policy_inputs(rollout))
     after = np.where((done == FAIL) | (done == SUCC), 0.0, critic_by_hand(agent, next_obs))
     expected = np.array(
         [[lambda_return(rewards[:, i], after[:, i], done[:, i], 0.5, 0.5, t) for i in range(2)] for t in range(3)]

@@ -74,6 +74,17 @@ def test_parameters_stay_equal_while_the_experience_differs(seen):
     assert first["samples"] == second["samples"] == 2 * 2 * 4 * 16  # processes, iterations, environments, steps
 
 
+@pytest.mark.parametrize(("name", "sides"), [("AMP", 2), ("ADD", 1), ("ASE", 2)])
+def test_discriminators_and_encoders_and_their_scale_stay_equal(seen, name, sides):
+    first, second = (process["styles"][name] for process in seen)
+    assert first["disc_obs"] != second["disc_obs"]
+    assert first["start"] == second["start"]
+    assert first["trained"] == second["trained"] != first["start"]
+    assert [first["refusal"], second["refusal"]] == [None, None]
+    # Of processes, iterations, environments and steps; of the policy's samples, and for AMP and ASE as many demos.
+    assert first["scaled_samples"] == second["scaled_samples"] == sides * 2 * 3 * 4 * 16
+
+
 def test_without_averaged_gradients_they_would_differ(seen):
     first, second = seen
     assert first["not_averaged"] != second["not_averaged"]

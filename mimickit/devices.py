@@ -1,0 +1,18 @@
+"""Devices to compute on: what a name stands for, and whether it is there."""
+
+import torch
+
+from mimickit.errors import InputError
+
+
+def check_device(name: str) -> torch.device:
+    """The torch device, or InputError: a GPU that is not there never becomes a CPU run."""
+    kind, _, number = name.partition(":")
+    if kind == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        # torch.device keeps eight bits of a number: it would read cuda:256 as cuda:0.
+        if int(number or 0) >= count:
+            raise InputError(
+                f"--devices {name}: this machine has {count} CUDA devices; use --devices cpu to run without one"
+            )
+    return torch.device(name)
