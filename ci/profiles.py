@@ -8,7 +8,11 @@ AMP_PI_PLUS_LADDER = (38, 36, 32, 24, 16, 8, 4, 2, 1)
 
 @dataclass(frozen=True)
 class Profile:
-    """One row. Ladders are environments per device, largest first; timeouts are seconds."""
+    """One row. Ladders are environments per device, largest first; timeouts are seconds.
+
+    prior_*: of the motion prior that an SMP case gets where nobody has trained one. A short training needs the higher
+    learning rate: after it, motions that start where the prior says do not fly apart.
+    """
 
     name: str
     meaning: str
@@ -23,6 +27,9 @@ class Profile:
     viz_episodes: int = 1
     nontrainable_num_envs: int = 1
     nontrainable_max_samples: int = 128
+    prior_iterations: int = 300
+    prior_batch_size: int = 64
+    prior_learning_rate: float = 1e-3
 
 
 PROFILES = {
@@ -38,6 +45,9 @@ PROFILES = {
             4 * 3600.0,
             1800.0,
             1800.0,
+            prior_iterations=50_000,
+            prior_batch_size=512,
+            prior_learning_rate=1e-4,
         ),
     )
 }

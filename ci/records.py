@@ -110,12 +110,18 @@ class CaseResult:
     case: Case
     row: CaseRow
     data: StageRecord | None = None
+    prior: StageRecord | None = None
     attempts: list[Attempt] = field(default_factory=list)
     finished: bool = False
 
     @property
     def ok(self) -> bool:
         return self.row.final_ok
+
+    @property
+    def prepared(self) -> StageRecord | None:
+        """The last step that made something the case needs."""
+        return self.prior or self.data
 
     @property
     def stages(self) -> dict[str, StageRecord]:
@@ -155,7 +161,7 @@ def write_manifest(path: Path, cases: Sequence[Case]) -> None:
 
 
 def write_attempts(path: Path, result: CaseResult, repository: Path) -> None:
-    """attempts.json: the data step and every try with its stages, command lines, exit codes, facts and failures."""
+    """attempts.json: preparations and tries, with stages, command lines, exit codes, facts and failures."""
 
     def stage(record: StageRecord) -> dict[str, object]:
         failure = record.failure
@@ -189,8 +195,10 @@ def write_attempts(path: Path, result: CaseResult, repository: Path) -> None:
         }
         for attempt in result.attempts
     ]
-    data = stage(result.data) if result.data else None
-    write_json(path, {"case": result.case.name, "ok": result.ok, "data": data, "attempts": attempts})
+    prepared = {
+        name: stage(record) if record else None for name, record in (("data", result.data), ("prior", result.prior))
+    }
+    write_json(path, {"case": result.case.name, "ok": result.ok, **prepared, "attempts": attempts})
 
 
 def _cell(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ci.failures import Failure, classify
 from ci.files import read_json_object, tail
 from ci.ladder import Rung, devices, rungs
 from ci.options import Options
+from ci.priors import agent_with_prior, missing_prior, prior_command, prior_file
 from ci.process import Job, Stopped, finish, running
 from ci.progress import Display, read_status
 from ci.records import Attempt, CaseResult, CaseRow, StageRecord, relative, write_attempts
@@ -53,9 +54,9 @@ def run_case(result: CaseResult, context: Context) -> None:
         if failure is None:
             _climb(result, context, case_dir)
         else:
-            result.row.note = failure.sentence("data" if result.data else "case")
-            if result.data is not None:
-                _tell(result.data, context)
+            result.row.note = failure.sentence(result.prepared.name if result.prepared else "case")
+            if result.prepared is not None:
+                _tell(result.prepared, context)
     except Stopped as stop:
         result.row.note = Failure("stopped", f"the matrix was ended by {stop}").sentence("case")
         raise
@@ -65,7 +66,7 @@ def run_case(result: CaseResult, context: Context) -> None:
 
 
 def _prepare(result: CaseResult, context: Context, case_dir: Path) -> Failure | None:
-    """Check the arg file and have the case's clips built."""
+    """Check the arg file and have the case's clips built, and its motion prior where it needs one."""
     if result.case.problem:
         return Failure("input", result.case.problem)
     command = data_command(result.case, context.options, context.programs, case_dir)
@@ -73,6 +74,27 @@ def _prepare(result: CaseResult, context: Context, case_dir: Path) -> Failure | 
     _run(command, record, result, context)
     if record.failure is not None and record.failure.kind in ("input", "unexpected"):
         record.failure = Failure("missing_data", record.failure.message)
+    return record.failure or _prepare_prior(result, context, case_dir)
+
+
+def _prepare_prior(result: CaseResult, context: Context, case_dir: Path) -> Failure | None:
+    """Train the prior that the case's agent names and nobody has trained; the case then uses the run's own."""
+    case = result.case
+    try:
+        missing = missing_prior(context.repository, case)
+        if missing is None:
+            return None
+        device = devices(case, context.options)[0]
+        command = prior_command(case, context.options, context.programs, case_dir, device)
+        record = result.prior = StageRecord(command.name, command.argv, command.log)
+        _run(command, record, result, context)
+        if record.failure is None and not prior_file(command).is_file():
+            record.failure = Failure("no_evidence", f"{prior_file(command).name} was not written, despite exit code 0")
+        if record.failure is None:
+            result.case = replace(case, agent_config=agent_with_prior(context.repository, case, command))
+            context.display.line(f"  {_title(command, result)}: {missing} is not there; trained for this run alone")
+    except ValueError as error:
+        return Failure("input", str(error))
     return record.failure
 
 
@@ -89,7 +111,11 @@ def _climb(result: CaseResult, context: Context, case_dir: Path) -> None:
         failed = attempt.failed_stage
         if failed is None:
             result.row.final_ok = True
-            result.row.note = f"passed after {'; '.join(dropped)}" if dropped else ""
+            notes = [f"passed after {'; '.join(dropped)}"] if dropped else []
+            if result.prior is not None:
+                iterations = context.options.profile.prior_iterations
+                notes.append(f"with a motion prior of {iterations:,} iterations, made for this run")
+            result.row.note = "; ".join(notes)
             return
         failure = failed.failure or Failure("unexpected", "did not pass")
         result.row.note = failure.sentence(failed.name)

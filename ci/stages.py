@@ -28,6 +28,7 @@ class Programs:
 
     run: tuple[str, ...] = (sys.executable, "mimickit/run.py")
     data: tuple[str, ...] = (sys.executable, "-m", "mimickit.data")
+    prior: tuple[str, ...] = (sys.executable, "-m", "mimickit.learning.smp_prior")
     checkpoint: tuple[str, ...] = (sys.executable, "-m", "mimickit.learning.checkpoint")
 
 
