@@ -200,7 +200,9 @@ class AMPConfig(PPOConfig):
         super().__post_init__()
         counts = ("disc_epochs", "disc_batch_size", "disc_buffer_size", "disc_replay_samples")
         weights = ("disc_logit_reg", "disc_grad_penalty", "disc_reward_scale", "task_reward_weight")
+        room = self.disc_buffer_size
         require(
+            ("disc_replay_samples", self.disc_replay_samples <= room, f"at most disc_buffer_size ({room})"),
             *[(key, getattr(self, key) >= 1, "at least 1") for key in counts],
             *[(key, getattr(self, key) >= 0, "at least 0") for key in (*weights, "disc_reward_weight")],
         )

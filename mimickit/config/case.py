@@ -1,7 +1,7 @@
 """One case: the run's arguments and the engine, environment and agent configurations they name."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,11 @@ from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.env_config import ENV_CONFIGS, CharEnvConfig
 from mimickit.config.schema import build_kind, field_sources, inner_configs, read_yaml
 
-# What to do about a missing file, by the key of the environment configuration that names it.
-_REMEDIES = {"motion_file": "; `nox -s data` builds the open clips"}
+# What to do about a missing file, by the key that names it.
+_REMEDIES = {
+    "motion_file": "; `nox -s data` builds the open clips",
+    "smp_prior_model": "; `python -m mimickit.learning.smp_prior --arg_file {arg_file}` trains it",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,23 +37,26 @@ class Case:
     sources: Mapping[str, Source] = field(default_factory=dict, repr=False, compare=False)
 
 
-def load_case(run: RunConfig) -> Case:
+def load_case(run: RunConfig, to_be_made: Collection[str] = ()) -> Case:
     """Read, check and combine the YAML files that ``run`` names.
+
+    ``to_be_made`` are keys of the agent's configuration whose files need not exist yet.
 
     The environment's ``engine`` block overrides values of the engine's file; its keys may belong to any backend, and
     the chosen backend uses those it knows. Raises InputError for anything unknown, missing, of the wrong type or out
-    of range, and for a character, motion or object file that does not exist.
+    of range, and for a character, motion, object or motion prior file that does not exist.
     """
     env_document = read_yaml(run.env_config)
     env = build_kind(ENV_CONFIGS, "env_name", env_document)
     engine_document = _engine_document(read_yaml(run.engine_config), env_document)
     engine = build_kind(ENGINE_CONFIGS, "engine_name", engine_document)
-    _require_files(env, env_document)
+    _require_files(env, env_document, run)
     parts: list[tuple[str, Any, Document]] = [("engine", engine, engine_document), ("env", env, env_document)]
     agent: AgentConfig = PolicyFreeConfig()
     if run.agent_config is not None:
         agent_document = read_yaml(run.agent_config)
         agent = build_kind(AGENT_CONFIGS, "agent_name", agent_document)
+        _require_files(agent, agent_document, run, to_be_made)
         parts.append(("agent", agent, agent_document))
     sources = {f"run.{key}": source for key, source in run.sources.items()}
     for name, config, document in parts:
@@ -89,14 +95,15 @@ def _engine_document(engine: Document, env: Document) -> Document:
     return engine.overlaid(Document(block.origin, values, sources))
 
 
-def _require_files(env: CharEnvConfig, document: Document) -> None:
-    """Raise InputError for every path in ``env`` that is no file."""
+def _require_files(config: Any, document: Document, run: RunConfig, to_be_made: Collection[str] = ()) -> None:
+    """Raise InputError for every path in ``config`` that is no file."""
     problems = []
-    for place, path in _named_files(env):
-        reason = missing_file(path)
+    for place, path in _named_files(config):
+        key = document.key_name(place)
+        reason = None if key in to_be_made else missing_file(path)
         if reason is not None:
-            key = document.key_name(place)
-            problems.append(f"{document.source(place)}: '{key}' must name a file: {reason}{_REMEDIES.get(key, '')}")
+            remedy = _REMEDIES.get(key, "").format(arg_file=run.arg_file or "args/CASE.txt")
+            problems.append(f"{document.source(place)}: '{key}' must name a file: {reason}{remedy}")
     if problems:
         fail(problems)
 

@@ -1,7 +1,5 @@
 """Imitation of a style (AMP, Peng 2021): a discriminator compares windows of the character's motion with clips'."""
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
@@ -10,9 +8,7 @@ from mimickit.config.env_config import AMPEnvConfig
 from mimickit.envs.char_env import ALL, Rows, Share
 from mimickit.envs.deepmimic_env import DeepMimicEnv
 from mimickit.envs.motion_windows import ClipWindows, FrameLayout, extended, observe_windows
-
-if TYPE_CHECKING:
-    from mimickit.envs.window_starts import WindowStarts
+from mimickit.envs.window_starts import WindowStarts
 
 
 class AMPEnv(DeepMimicEnv):

@@ -1,4 +1,7 @@
-"""Dodgeball: balls are thrown at the character, which is to stay untouched (a task of SMP, 2025)."""
+"""Dodgeball: balls are thrown at the character, which is to stay untouched.
+
+The task is one of SMP's (Mu 2025); how balls are thrown and what is rewarded is defined here.
+"""
 
 from dataclasses import replace
 from pathlib import Path
@@ -23,22 +26,27 @@ LEAST_BUMP = 0.05
 GROUND_MARGIN = 0.05
 
 
-def throw_velocity(start: Tensor, target: Tensor, speed: Tensor) -> Tensor:
-    """Velocity at which a ball leaves ``start`` to pass through ``target`` with the horizontal speed ``speed``.
+def throw_velocity(start: Tensor, target: Tensor, target_vel: Tensor, speed: Tensor) -> Tensor:
+    """Velocity at which a ball leaves ``start`` to meet a target that moves on evenly, with the horizontal ``speed``.
 
     Args:
-        start, target: ``(..., 3)`` m; speed ``(...)`` m/s.
+        start, target: ``(..., 3)`` m; target_vel ``(..., 2)`` horizontal, m/s; speed ``(...)`` m/s.
     """
     way = target - start
-    flight = (way[..., :2].norm(dim=-1) / speed).unsqueeze(-1)
-    level = way / flight
-    rise = torch.zeros_like(way)
-    rise[..., 2:] = 0.5 * GRAVITY * flight
-    return level + rise
+    # The time t until they meet: |way + target_vel t| = speed t, horizontally. A target that outruns the ball is met
+    # as if it were just slower.
+    along = (way[..., :2] * target_vel).sum(dim=-1)
+    lead = (speed.square() - target_vel.square().sum(dim=-1)).clamp(min=1.0)
+    flight = (along + (along.square() + lead * way[..., :2].square().sum(dim=-1)).sqrt()) / lead
+    level = way[..., :2] / flight.unsqueeze(-1) + target_vel
+    rise = way[..., 2] / flight + 0.5 * GRAVITY * flight
+    return torch.cat((level, rise.unsqueeze(-1)), dim=-1)
 
 
 class TaskDodgeballEnv(AMPEnv):
     """Every ball waits on the ground, is thrown at a body from somewhere around, and waits again where it came to rest.
+
+    A throw aims at where the body will be if the root keeps its horizontal velocity.
 
     The reward is 1 in every control step, but 0 in one in which a ball in flight touches the character (or another
     ball): that is a failure. A ball that has touched anything is no longer in flight. The policy also sees where each
@@ -110,7 +118,10 @@ class TaskDodgeballEnv(AMPEnv):
         start = target + self._offsets()
         start[..., 2] = start[..., 2].clamp(min=BALL_RADIUS)
         speed = self._uniform(self.config.proj_speed_min, self.config.proj_speed_max)
-        self.engine.place_props(due, start, self._upright, throw_velocity(start, target, speed))
+        # Who walks on must see the ball too: aimed at where the body is now, it would pass behind.
+        target_vel = self.engine.root_vel[:, None, :2]
+        velocity = throw_velocity(start, target, target_vel, speed)
+        self.engine.place_props(due, start, self._upright, velocity)
         self.flying = self.flying | due
         self._throw_time = torch.where(due, self.time.unsqueeze(-1) + self._pauses(), self._throw_time)
         self._note_balls()

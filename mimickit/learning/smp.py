@@ -144,6 +144,6 @@ class SMPAgent(PPOAgent):
         return {
             "Task_Reward_Mean": task_reward,
             "SMP_Reward_Mean": smp_reward.mean(),
-            "SMP_Reward_Std": smp_reward.std(),
+            "SMP_Reward_Std": smp_reward.std(correction=0),
             "SDS_Loss_Mean": errors.mean(),
         }

@@ -50,12 +50,15 @@ OUR_OBJECTS = {
         {"pos": [1.0, 0.0, 0.4524], "file": "data/assets/objects/humanoid_wall.xml"},
     ],
 }
-# The published priors' configurations are in another place, and one prior is of other clips.
+# The published priors' configurations are in another place; their models are files of another framework.
 OUR_PRIORS = {
-    "smp_humanoid_agent.yaml": {"smp_prior_cfg": "data/priors/prior_single_clip.yaml"},
+    "smp_humanoid_agent.yaml": {
+        "smp_prior_cfg": "data/priors/prior_single_clip.yaml",
+        "smp_prior_model": "data/models/smp_priors/humanoid_spinkick.pt",
+    },
     "smp_task_humanoid_agent.yaml": {
         "smp_prior_cfg": "data/priors/prior_multi_clip.yaml",
-        "smp_prior_model": "data/models/smp_priors/smp_prior_locomotion.pt",
+        "smp_prior_model": "data/models/smp_priors/humanoid_locomotion.pt",
     },
 }
 TRACKING_REWARD = [

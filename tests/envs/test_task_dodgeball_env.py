@@ -57,13 +57,16 @@ def put_ball(env: TaskDodgeballEnv, position: list[float], velocity: list[float]
     env._note_balls()
 
 
-def test_a_throw_passes_through_its_target() -> None:
-    start, target = torch.tensor([[4.0, -3.0, 0.5]]), torch.tensor([[1.0, 1.0, 1.1]])
-    velocity = throw_velocity(start, target, torch.tensor([10.0])).double().numpy()[0]
+@pytest.mark.parametrize("target_vel", [(0.0, 0.0), (3.0, -1.0), (-2.0, 0.5)])
+def test_a_throw_meets_its_target(target_vel: tuple[float, float]) -> None:
+    start, target = np.array([4.0, -3.0, 0.5]), np.array([1.0, 1.0, 1.1])
+    given = [torch.tensor(value, dtype=torch.float64) for value in (start, target, np.array(target_vel))]
+    velocity = throw_velocity(*given, torch.tensor(10.0, dtype=torch.float64)).numpy()
     assert np.hypot(velocity[0], velocity[1]) == pytest.approx(10.0)
-    flight = 5.0 / 10.0  # a way of 5 m
-    end = np.array([4.0, -3.0, 0.5]) + velocity * flight + 0.5 * np.array([0.0, 0.0, -9.81]) * flight**2
-    np.testing.assert_allclose(end, [1.0, 1.0, 1.1], atol=1e-5)
+    times = np.linspace(0.0, 2.0, 200_001)[:, None]
+    ball = start + velocity * times + 0.5 * np.array([0.0, 0.0, -9.81]) * times**2
+    gone = target + np.array([*target_vel, 0.0]) * times
+    assert np.linalg.norm(ball - gone, axis=1).min() < 1e-3
 
 
 def test_the_policy_sees_the_balls_in_its_heading_frame(make_dodgeball: Any) -> None:
@@ -121,6 +124,38 @@ def test_balls_hit_who_stands_still_and_that_is_a_failure(make_dodgeball: Any) -
     assert int(ever.sum()) == 32
     assert float(first.min()) > 0.1 + 0.4
     assert float(first.max()) < 0.1 + 0.9
+
+
+def test_a_throw_leads_a_character_that_moves(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=16, enable_early_termination=False)
+    env.reset()
+    env._throw_time[:] = 0.0
+    stand(env)
+    start, velocity = env.engine.prop_pos[:, 0].double(), env.engine.prop_vel[:, 0].double()
+    torso, root_vel = env.engine.body_pos[:, env._target_body].double(), env.engine.root_vel.double()
+    assert float(root_vel[:, :2].norm(dim=-1).min()) > 0.3
+    torch.testing.assert_close(start[:, 2], torso[:, 2], atol=1e-5, rtol=0)  # a level throw
+    flight = 2.0 * velocity[:, 2:] / 9.81  # it comes down to where it started
+    end = start[:, :2] + flight * velocity[:, :2]
+    torch.testing.assert_close(end, torso[:, :2] + flight * root_vel[:, :2], atol=1e-3, rtol=0)
+
+
+def test_balls_are_thrown_again_and_again(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=4, enable_early_termination=False)
+    env.reset()
+    throws = 0
+    for _ in range(300):  # 10 s, with 1 to 4 s from throw to throw
+        before = env._throw_time.clone()
+        stand(env)
+        throws += int((env._throw_time != before).sum())
+    assert 4 * 2 <= throws <= 4 * 10
+
+
+def test_a_fall_is_a_failure_too(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=2)
+    env.reset()
+    env.engine.ground_force[1, env._target_body, 2] = 50.0
+    assert env.failed().tolist() == [False, True]
 
 
 def test_the_ground_is_not_the_character(make_dodgeball: Any) -> None:

@@ -111,7 +111,7 @@ def test_the_reward_by_hand(make_smp: Any) -> None:
         {
             "Task_Reward_Mean": 0.5,
             "SMP_Reward_Mean": smp.mean(),
-            "SMP_Reward_Std": smp.std(ddof=1),
+            "SMP_Reward_Std": smp.std(),
             "SDS_Loss_Mean": 3.5,
         },
         rel=1e-5,

@@ -56,7 +56,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     changes = {
         "env.yaml": env.replace("data/motions/humanoid/humanoid_spinkick.pkl", f"{tmp_path}/clip.pkl"),
         "agent.yaml": agent.replace("data/priors/prior_single_clip.yaml", f"{tmp_path}/prior.yaml").replace(
-            "data/models/smp_priors/smp_prior_spinkick.pt", f"{tmp_path}/models/kick.pt"
+            "data/models/smp_priors/humanoid_spinkick.pt", f"{tmp_path}/models/kick.pt"
         ),
         "prior.yaml": "".join(f"{key}: {value}\n" for key, value in SMALL.items()),
         "args.txt": "--engine_config data/engines/newton_engine.yaml\n"

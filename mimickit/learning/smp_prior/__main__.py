@@ -28,11 +28,11 @@ _EPILOG = """\
 examples:
   python -m mimickit.learning.smp_prior --arg_file args/smp_humanoid_args.txt
   python -m mimickit.learning.smp_prior --arg_file args/smp_humanoid_args.txt --devices cpu --iterations 300 \\
-      --batch_size 64 --learning_rate 1e-3
+      --batch_size 64 --learning_rate 1e-3 --out_file output/prior.pt
 
 The second takes seconds and makes a prior that is good enough to see everything work, not to learn from. Beside the
-model lies its log: NAME_log.txt has the loss of every 100 iterations. Ctrl-C or TERM ends the training after the
-current iteration, with the model written; a second Ctrl-C ends it at once.
+model lies its log: NAME_log.txt has the loss of every 100 iterations. Earlier files are renamed to NAME.previous.
+Ctrl-C or TERM ends the training after the current iteration, with the model written; a second Ctrl-C ends it at once.
 exit codes: 0 done, 2 something is wrong with the input, 3 out of memory, 6 the loss became NaN or infinite,
 130 or 143 ended early.
 """
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _train(options: argparse.Namespace) -> int:
     """Train as ``options`` say; the signal that ended it early, or 0."""
-    case = load_case(parse_run_arguments(["--arg_file", options.arg_file]))
+    case = load_case(parse_run_arguments(["--arg_file", options.arg_file]), to_be_made=("smp_prior_model",))
     if not isinstance(case.agent, SMPConfig):
         raise InputError(
             f"{options.arg_file}: a motion prior is for agent_name 'SMP', but this case's agent is "
@@ -135,7 +135,12 @@ def _train(options: argparse.Namespace) -> int:
     source = WindowSource(case.env, 1.0 / case.engine.control_freq, device)
     print(f"motion prior of {case.env.motion_file}, device {device}, seed {seed}", flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = TextLog(path.with_name(f"{path.stem}_log.txt"))
+    log_path = path.with_name(f"{path.stem}_log.txt")
+    for earlier in (path, log_path):
+        if earlier.exists():
+            kept = earlier.replace(earlier.with_name(f"{earlier.name}.previous"))
+            print(f"the earlier {earlier.name} is now {kept}")
+    log = TextLog(log_path)
     progress = TrainingProgress(iterations)
 
     def report(state: LossReport) -> None:

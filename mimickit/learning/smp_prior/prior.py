@@ -175,7 +175,10 @@ def _read_description(path: Path) -> tuple[WindowSpec, PriorConfig, int]:
     """What a prior's file says of itself: its windows, its settings, the iterations it was trained for."""
     state = load_state(path)
     if DESCRIPTION not in state:
-        raise InputError(f"{path}: a model file, but not of a motion prior, which `{TRAIN_COMMAND}` trains")
+        raise InputError(
+            f"{path}: a model file, but not of a motion prior as `{TRAIN_COMMAND}` trains it; priors of other "
+            "frameworks cannot be read"
+        )
     try:
         description = json.loads(bytes(state[DESCRIPTION].tolist()))
         spec = {name: tuple(value) if isinstance(value, list) else value for name, value in description["spec"].items()}
