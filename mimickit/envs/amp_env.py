@@ -19,7 +19,7 @@ class AMPEnv(DeepMimicEnv):
 
     Attributes:
         layout: of a frame.
-        start_source: when it is set, episodes start in its windows instead of clips.
+        start_source: where episodes start instead of in clips, see :meth:`start_in`.
     """
 
     config: AMPEnvConfig
@@ -36,9 +36,10 @@ class AMPEnv(DeepMimicEnv):
         self.start_source: WindowStarts | None = None
         self._uses_reference = config.enable_tar_obs or config.pose_termination or config.log_tracking_error
 
-    @property
-    def has_reference(self) -> bool:  # type: ignore[override]
-        return self.start_source is None
+    def start_in(self, source: WindowStarts) -> None:
+        """Let episodes start in windows drawn from ``source`` instead of clips; there is no reference then."""
+        self.start_source = source
+        self.has_reference = False
 
     @property
     def disc_obs_size(self) -> int:

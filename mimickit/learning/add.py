@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from mimickit.config.env_config import ADDEnvConfig
 from mimickit.learning.amp import AMPAgent
 from mimickit.learning.normalizer import DifferenceNormalizer
 
@@ -11,7 +12,7 @@ class ADDAgent(AMPAgent):
     """The discriminator sees reference minus character; what it is to accept is no difference at all: zeros."""
 
     view = "observe_difference"
-    fitting_envs = "add"
+    fitting = ADDEnvConfig
 
     def build_disc_normalizer(self, size: int) -> DifferenceNormalizer:
         return DifferenceNormalizer(size)

@@ -6,12 +6,24 @@ import torch
 from torch import Tensor, nn
 
 from mimickit.config.agent_config import AgentConfig
+from mimickit.config.env_config import ENV_CONFIGS, CharEnvConfig
 from mimickit.envs.char_env import CharEnv
+from mimickit.errors import InputError
 from mimickit.learning.normalizer import Normalizer
 from mimickit.learning.processes import Processes
 from mimickit.learning.return_tracker import ReturnTracker
 
 Metrics = dict[str, Tensor]
+
+
+def require_view(agent_name: str, env: CharEnv, view: str, kind: type[CharEnvConfig]) -> None:
+    """InputError unless ``env`` has the method ``view``, as the environments with settings of ``kind`` have."""
+    if not hasattr(env, view):
+        fitting = ", ".join(sorted(name for name, config in ENV_CONFIGS.items() if issubclass(config, kind)))
+        raise InputError(
+            f"agent_name '{agent_name}' does not fit env_name '{env.config.env_name}', which has nothing that it could "
+            f"judge; it needs an environment of the kind {fitting}"
+        )
 
 
 class Agent(nn.Module, abc.ABC):

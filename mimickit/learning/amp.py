@@ -4,10 +4,10 @@ import torch
 from torch import Tensor
 
 from mimickit.config.agent_config import AMPConfig
+from mimickit.config.env_config import AMPEnvConfig, CharEnvConfig
 from mimickit.envs.char_env import CharEnv
-from mimickit.errors import InputError
 from mimickit.learning.actor_critic import build_optimizer
-from mimickit.learning.agent import Metrics
+from mimickit.learning.agent import Metrics, require_view
 from mimickit.learning.discriminator import ReplayBuffer, discriminator_loss, discriminator_reward
 from mimickit.learning.networks import DiscriminatorModel
 from mimickit.learning.normalizer import DifferenceNormalizer, Normalizer
@@ -24,16 +24,12 @@ class AMPAgent(PPOAgent):
 
     config: AMPConfig
     _model: DiscriminatorModel
-    # How the environment shows motion to the discriminator, and who does.
+    # How an environment shows motion to the discriminator, and the settings of those that do.
     view = "observe_window"
-    fitting_envs = "amp, ase, smp, task_location, task_steering or task_dodgeball"
+    fitting: type[CharEnvConfig] = AMPEnvConfig
 
     def __init__(self, config: AMPConfig, env: CharEnv, processes: Processes, seed: int):
-        if not hasattr(env, self.view):
-            raise InputError(
-                f"agent_name '{config.agent_name}' does not fit env_name '{env.config.env_name}', which has nothing "
-                f"that its discriminator could judge; it needs an environment of the kind {self.fitting_envs}"
-            )
+        require_view(config.agent_name, env, self.view, self.fitting)
         super().__init__(config, env, processes, seed)
         self.disc_optimizer = build_optimizer(config.disc_optimizer, self._model.discriminator_parameters())
 

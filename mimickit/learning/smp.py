@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 from mimickit.config.agent_config import SMPConfig
-from mimickit.config.env_config import ENV_CONFIGS, AMPEnvConfig
+from mimickit.config.env_config import AMPEnvConfig
 from mimickit.envs.amp_env import AMPEnv
 from mimickit.envs.char_env import CharEnv
 from mimickit.envs.window_starts import WindowStarts
 from mimickit.errors import InputError
-from mimickit.learning.agent import Metrics
+from mimickit.learning.agent import Metrics, require_view
 from mimickit.learning.normalizer import DifferenceNormalizer
 from mimickit.learning.ppo import PPOAgent
 from mimickit.learning.processes import Processes
@@ -58,12 +58,7 @@ class SMPAgent(PPOAgent):
     env: AMPEnv
 
     def __init__(self, config: SMPConfig, env: CharEnv, processes: Processes, seed: int):
-        if not hasattr(env, "observe_window"):
-            fitting = ", ".join(sorted(name for name, kind in ENV_CONFIGS.items() if issubclass(kind, AMPEnvConfig)))
-            raise InputError(
-                f"agent_name 'SMP' does not fit env_name '{env.config.env_name}', which shows a motion prior nothing; "
-                f"it needs an environment of the kind {fitting}"
-            )
+        require_view(config.agent_name, env, "observe_window", AMPEnvConfig)
         super().__init__(config, env, processes, seed)
         prior = MotionPrior.load(
             config.smp_prior_model, WindowSpec.of(env.config, env.char_model, env.control_dt), env.device
@@ -80,7 +75,7 @@ class SMPAgent(PPOAgent):
         self.iterations = 0
         self.starts = self._starts_from_prior() if config.enable_gsi else None
         if self.starts is not None:
-            env.start_source = self.starts
+            env.start_in(self.starts)
 
     def build_modules(self) -> None:
         super().build_modules()

@@ -50,7 +50,7 @@ OUR_OBJECTS = {
         {"pos": [1.0, 0.0, 0.4524], "file": "data/assets/objects/humanoid_wall.xml"},
     ],
 }
-# The published priors' configurations are in another place; their models are files of another framework.
+# The published priors' configurations are in another place; their models are not ours.
 OUR_PRIORS = {
     "smp_humanoid_agent.yaml": {
         "smp_prior_cfg": "data/priors/prior_single_clip.yaml",

@@ -19,11 +19,29 @@ PARTS: dict[str, tuple[str, str, dict[str, type[Any]]]] = {
     "gym": ("data/engines/isaac_gym_engine.yaml", "engine_name", {**ENGINE_CONFIGS}),
     "env": ("data/envs/deepmimic_humanoid_env.yaml", "env_name", {**ENV_CONFIGS}),
     "agent": ("data/agents/deepmimic_humanoid_ppo_agent.yaml", "agent_name", {**AGENT_CONFIGS}),
+    **{
+        kind: (f"data/envs/{name}_humanoid_env.yaml", "env_name", {**ENV_CONFIGS})
+        for kind, name in (
+            ("add", "add"),
+            ("amp", "amp"),
+            ("ase", "ase"),
+            ("location", "smp_location"),
+            ("steering", "amp_steering"),
+            ("dodgeball", "smp_dodgeball"),
+        )
+    },
+    **{
+        f"{kind} agent": (f"data/agents/{kind}_humanoid_agent.yaml", "agent_name", {**AGENT_CONFIGS})
+        for kind in ("amp", "ase", "smp")
+    },
 }
 REWARDS = [f"reward_{term}_{kind}" for term in ("pose", "vel", "root_pose", "root_vel", "key_pos")
            for kind in ("w", "scale")]  # fmt: skip
 COUNTS = ["steps_per_iter", "iters_per_output", "test_episodes", "actor_epochs", "actor_batch_size", "critic_epochs",
           "critic_batch_size"]  # fmt: skip
+LOCATION = ["dist_threshold", "pos_err_scale", "vel_err_scale", "pos_reward_w", "vel_reward_w", "face_reward_w"]
+DISC_WEIGHTS = ["disc_logit_reg", "disc_grad_penalty", "disc_reward_scale", "task_reward_weight", "disc_reward_weight"]
+SMP_WEIGHTS = ["sds_loss_scale", "smp_reward_weight", "task_reward_weight", "critic_loss_weight"]
 RANGES: list[tuple[str, str, Any, Any, str]] = [
     # part, key, a value at the edge, a value beyond it, what the message says
     ("newton", "control_freq", 1, 0, "at least 1 Hz"),
@@ -63,6 +81,43 @@ RANGES: list[tuple[str, str, Any, Any, str]] = [
     ("agent", "actor_optimizer.learning_rate", TINY, 0, "greater than 0"),
     ("agent", "actor_optimizer.weight_decay", 0, -TINY, "at least 0"),
     ("agent", "critic_optimizer.learning_rate", TINY, 0, "greater than 0"),
+    ("add", "num_disc_obs_steps", 1, 0, "at least 1"),
+    ("amp", "num_disc_obs_steps", 1, 0, "at least 1"),
+    ("ase", "default_reset_prob", 0, -TINY, "between 0 and 1"),
+    ("ase", "default_reset_prob", 1, 1.000001, "between 0 and 1"),
+    ("location", "tar_speed", 0, -TINY, "at least 0 m/s"),
+    ("location", "tar_change_time_min", 0, -TINY, "at least 0 s"),
+    ("location", "tar_change_time_max", 5, 4.9, "at least tar_change_time_min (5 s)"),
+    ("location", "tar_dist_min", 0, -TINY, "at least 0 m"),
+    ("location", "tar_dist_max", 1, 0.9, "at least tar_dist_min (1 m)"),
+    *[("location", key, 0, -TINY, "at least 0") for key in LOCATION],
+    ("steering", "tar_speed_min", 0, -TINY, "at least 0 m/s"),
+    ("steering", "tar_speed_max", 0.5, 0.4, "at least tar_speed_min (0.5 m/s)"),
+    ("steering", "tar_change_time_min", 0, -TINY, "at least 0 s"),
+    ("steering", "tar_change_time_max", 4, 3.9, "at least tar_change_time_min (4 s)"),
+    *[("steering", f"reward_steering_{key}", 0, -TINY, "at least 0") for key in ("tar_w", "face_w", "vel_scale")],
+    ("dodgeball", "num_projectiles", 1, 0, "at least 1"),
+    ("dodgeball", "proj_dist_min", TINY, 0, "greater than 0 m"),
+    ("dodgeball", "proj_dist_max", 8, 7.9, "at least proj_dist_min (8 m)"),
+    ("dodgeball", "proj_speed_min", TINY, 0, "greater than 0 m/s"),
+    ("dodgeball", "proj_speed_max", 12, 11.9, "at least proj_speed_min (12 m/s)"),
+    ("dodgeball", "proj_trigger_time_min", 0, -TINY, "at least 0 s"),
+    ("dodgeball", "proj_trigger_time_max", 1, 0.9, "at least proj_trigger_time_min (1 s)"),
+    *[("amp agent", key, 1, 0, "at least 1") for key in ("disc_epochs", "disc_batch_size", "disc_replay_samples")],
+    ("amp agent", "disc_replay_samples", 200_000, 200_001, "at most disc_buffer_size (200000)"),
+    *[("amp agent", key, 0, -TINY, "at least 0") for key in DISC_WEIGHTS],
+    ("ase agent", "model.latent_dim", 2, 1, "at least 2"),
+    ("ase agent", "enc_epochs", 1, 0, "at least 1"),
+    ("ase agent", "enc_batch_size", 1, 0, "at least 1"),
+    ("ase agent", "latent_time_min", 0, -TINY, "at least 0"),
+    ("ase agent", "latent_time_max", 0, -TINY, "at least latent_time_min (0 s)"),
+    *[("ase agent", key, 0, -TINY, "at least 0") for key in ("diversity_weight", "diversity_tar", "enc_reward_weight")],
+    ("smp agent", "smp_eval_batch_size", 1, 0, "at least 1"),
+    ("smp agent", "sds_normalizer_samples", 1, 0, "at least 1"),
+    ("smp agent", "diffusion_steps", [0], [], "a list of steps of at least 0"),
+    ("smp agent", "diffusion_steps", [0], [-1], "a list of steps of at least 0"),
+    ("smp agent", "diffusion_steps", [1, 2], [2, 2], "a list of different steps"),
+    *[("smp agent", key, 0, -TINY, "at least 0") for key in SMP_WEIGHTS],
 ]
 
 

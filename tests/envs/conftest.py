@@ -1,5 +1,6 @@
 """Small DeepMimic environments of the committed humanoid on MuJoCo, with clips made for the test."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,7 +17,6 @@ from scipy.spatial.transform import Rotation, Slerp
 from mimickit.anim.clip import Clip, LoopMode, load_clip, save_clip
 from mimickit.config.case import load_env
 from mimickit.config.engine_config import MujocoEngineConfig
-from mimickit.config.env_config import DeepMimicEnvConfig
 from mimickit.envs import Share, build_env
 from mimickit.envs.deepmimic_env import DeepMimicEnv
 
@@ -68,29 +68,45 @@ def make_clip(tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-@pytest.fixture
-def make_env(
+@contextlib.contextmanager
+def humanoid_environments(
     make_clip: Callable[..., Path], engine_config: MujocoEngineConfig
 ) -> Iterator[Callable[..., DeepMimicEnv]]:
-    """The committed humanoid environment on a made clip; ``changes`` replace settings. Closed after the test."""
+    """What makes the committed humanoid environment of a ``kind`` on a made clip; closes all that it made."""
     made: list[DeepMimicEnv] = []
 
     def make(
-        num_envs: int = 1, seed: int = 0, length: float = 1.0, loop_mode: LoopMode = LoopMode.WRAP, **changes: Any
+        num_envs: int = 1,
+        seed: int = 0,
+        length: float = 1.0,
+        loop_mode: LoopMode = LoopMode.WRAP,
+        kind: str = "deepmimic",
+        engine: MujocoEngineConfig = engine_config,
+        **changes: Any,
     ) -> DeepMimicEnv:
-        config = load_env(ROOT / "data" / "envs" / "deepmimic_humanoid_env.yaml")
-        assert isinstance(config, DeepMimicEnvConfig)
+        config = load_env(ROOT / "data" / "envs" / f"{kind}_humanoid_env.yaml")
         clip = make_clip(config.init_pose, length, loop_mode)
         places = {"char_file": ROOT / config.char_file, "motion_file": clip}
         config = dataclasses.replace(config, **{**places, **changes})
-        env = build_env(config, engine_config, Share(num_envs, torch.device("cpu"), seed))
+        env = build_env(config, engine, Share(num_envs, torch.device("cpu"), seed))
         assert isinstance(env, DeepMimicEnv)
         made.append(env)
         return env
 
-    yield make
-    for env in made:
-        env.close()
+    try:
+        yield make
+    finally:
+        for env in made:
+            env.close()
+
+
+@pytest.fixture
+def make_env(
+    make_clip: Callable[..., Path], engine_config: MujocoEngineConfig
+) -> Iterator[Callable[..., DeepMimicEnv]]:
+    """The committed humanoid environment of a ``kind`` on a gliding clip; ``changes`` replace settings."""
+    with humanoid_environments(make_clip, engine_config) as make:
+        yield make
 
 
 @pytest.fixture
@@ -122,30 +138,9 @@ def lively_clip(tmp_path: Path) -> Callable[..., Path]:
 def make_style_env(
     lively_clip: Callable[..., Path], engine_config: MujocoEngineConfig
 ) -> Iterator[Callable[..., DeepMimicEnv]]:
-    """The committed humanoid environment of a ``kind`` (add, amp, ase) on a lively clip. Closed after the test."""
-    made: list[DeepMimicEnv] = []
-
-    def make(
-        kind: str,
-        num_envs: int = 1,
-        seed: int = 0,
-        length: float = 1.0,
-        loop_mode: LoopMode = LoopMode.WRAP,
-        engine: MujocoEngineConfig = engine_config,
-        **changes: Any,
-    ) -> DeepMimicEnv:
-        config = load_env(ROOT / "data" / "envs" / f"{kind}_humanoid_env.yaml")
-        clip = lively_clip(config.init_pose, length, loop_mode)
-        places = {"char_file": ROOT / config.char_file, "motion_file": clip}
-        config = dataclasses.replace(config, **{**places, **changes})
-        env = build_env(config, engine, Share(num_envs, torch.device("cpu"), seed))
-        assert isinstance(env, DeepMimicEnv)
-        made.append(env)
-        return env
-
-    yield make
-    for env in made:
-        env.close()
+    """The committed humanoid environment of a ``kind`` (add, amp, ase), which comes first, on a lively clip."""
+    with humanoid_environments(lively_clip, engine_config) as make:
+        yield lambda kind, *given, **named: make(*given, kind=kind, **named)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -373,7 +373,8 @@ def test_episodes_may_start_in_given_windows(
     env.step(any_action(env))
     if all_rows:
         monkeypatch.setattr(env, "rows_of", lambda mask: slice(None))
-    env.start_source = source = OneStart(env)
+    source = OneStart(env)
+    env.start_in(source)
     assert not env.has_reference
     before, root_pos = env.history.clone(), env.engine.root_pos.clone()
     env.done = torch.tensor([Done.NULL, Done.TIME, Done.FAIL])

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mimickit.config.agent_config import AGENT_CONFIGS, SMPConfig
-from mimickit.config.prior_config import PriorConfig
+from mimickit.config.prior_config import load_prior_config
 from mimickit.config.schema import build_kind, read_yaml
 from mimickit.envs.amp_env import AMPEnv
 from mimickit.errors import InputError
@@ -23,18 +23,13 @@ from mimickit.learning.smp_prior.training import WindowSource, train_prior
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
-PRIOR = PriorConfig(
+PRIOR = dataclasses.replace(
+    load_prior_config(ROOT / "data/priors/prior_single_clip.yaml"),
     num_layers=1,
     num_heads=2,
-    head_size=64,
-    num_diffusion_steps=50,
-    min_std=0.2,
     batch_size=64,
     learning_rate=3e-3,
     iterations=200,
-    ema_decay=0.995,
-    ema_every=10,
-    ema_start=5000,
 )
 MakeEnv = Callable[..., AMPEnv]
 

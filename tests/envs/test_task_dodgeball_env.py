@@ -1,7 +1,7 @@
 """Dodgeball: throws that hit a character that stands still, balls that touch the ground, and what is seen of them."""
 
-import dataclasses
-from collections.abc import Callable, Iterator
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,6 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from mimickit.config.case import load_env
-from mimickit.config.engine_config import MujocoEngineConfig
-from mimickit.config.env_config import TaskDodgeballEnvConfig
-from mimickit.envs import Share, build_env
 from mimickit.envs.task_dodgeball_env import TaskDodgeballEnv, throw_velocity
 from mimickit.envs.terminations import Done
 from mimickit.errors import InputError
@@ -22,25 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def make_dodgeball(
-    make_clip: Callable[..., Path], engine_config: MujocoEngineConfig, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Callable[..., TaskDodgeballEnv]]:
-    """The committed dodgeball environment; its characters start in the default pose. Closed after the test."""
+def make_dodgeball(make_env: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., TaskDodgeballEnv]:
+    """The committed dodgeball environment; the ball's file is named from the repository's root."""
     monkeypatch.chdir(ROOT)
-    made: list[TaskDodgeballEnv] = []
-
-    def make(num_envs: int = 1, seed: int = 0, **changes: Any) -> TaskDodgeballEnv:
-        config = load_env(ROOT / "data/envs/smp_dodgeball_humanoid_env.yaml")
-        assert isinstance(config, TaskDodgeballEnvConfig)
-        config = dataclasses.replace(config, motion_file=make_clip(config.init_pose), **changes)
-        env = build_env(config, engine_config, Share(num_envs, torch.device("cpu"), seed))
-        assert isinstance(env, TaskDodgeballEnv)
-        made.append(env)
-        return env
-
-    yield make
-    for env in made:
-        env.close()
+    return functools.partial(make_env, kind="smp_dodgeball")
 
 
 def stand(env: TaskDodgeballEnv) -> None:

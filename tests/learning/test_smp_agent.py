@@ -1,5 +1,6 @@
 """SMP: rewards and running means by hand, and learning to rest where the prior's motion does."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from mimickit.config.agent_config import OptimizerConfig, PPOConfig, SMPConfig
-from mimickit.config.prior_config import PriorConfig
+from mimickit.config.prior_config import load_prior_config
 from mimickit.errors import InputError
 from mimickit.learning.agents import build_agent
 from mimickit.learning.processes import Processes
@@ -18,20 +19,19 @@ from mimickit.learning.smp_prior.prior import MotionPrior, WindowSpec
 from mimickit.learning.smp_prior.training import train_prior
 from mimickit.learning.test_loop import run_test
 
+ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
 # The last three places of a point in the plane.
 SPEC = WindowSpec("point", ("point",), (), 3, 2, True, False, 0.1)
-PRIOR = PriorConfig(
+PRIOR = dataclasses.replace(
+    load_prior_config(ROOT / "data/priors/prior_single_clip.yaml"),
     num_layers=1,
     num_heads=2,
     head_size=8,
-    num_diffusion_steps=50,
-    min_std=0.2,
     batch_size=64,
     learning_rate=3e-3,
     iterations=500,
     ema_decay=0.9,
-    ema_every=10,
     ema_start=200,
 )
 SMP_VALUES: dict[str, Any] = {

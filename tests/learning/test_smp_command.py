@@ -12,8 +12,10 @@ import pytest
 import torch
 
 from mimickit.anim.clip import Clip, LoopMode, save_clip
-from mimickit.config.case import load_env
+from mimickit.config.arguments import parse_run_arguments
+from mimickit.config.case import load_case, load_env
 from mimickit.config.prior_config import load_prior_config
+from mimickit.errors import InputError
 from mimickit.learning.checkpoint import load_state
 from mimickit.learning.logger import read_log
 from mimickit.learning.smp_prior import training
@@ -84,7 +86,7 @@ def test_it_trains_what_the_case_names(
     assert f"motion prior of {tmp_path}/clip.pkl, device cpu, seed 3" in told
     assert "iteration 130 of 130  loss " in told
     assert f"trained 130 iterations: {path}" in told
-    spec = WindowSource(load_env(tmp_path / "env.yaml"), 1 / 30, torch.device("cpu")).spec  # type: ignore[arg-type]
+    spec = WindowSource(load_env(tmp_path / "env.yaml"), 1 / 30, torch.device("cpu")).spec
     prior = MotionPrior.load(path, spec)
     assert (prior.iterations, prior.config) == (130, load_prior_config(tmp_path / "prior.yaml"))
     log = read_log(tmp_path / "models" / "kick_log.txt")
@@ -96,12 +98,38 @@ def test_the_command_line_beats_the_settings(command: Callable[..., int], tmp_pa
     out = tmp_path / "other" / "prior.pt"
     words = ("--iterations", "7", "--batch_size", "3", "--learning_rate", "2e-3", "--out_file", str(out))
     assert command(*words) == 0
-    spec = WindowSource(load_env(tmp_path / "env.yaml"), 1 / 30, torch.device("cpu")).spec  # type: ignore[arg-type]
+    spec = WindowSource(load_env(tmp_path / "env.yaml"), 1 / 30, torch.device("cpu")).spec
     prior = MotionPrior.load(out, spec)
     # What a prior was meant to be trained for stays known.
     assert (prior.iterations, prior.config.iterations) == (7, 130)
     assert (prior.config.batch_size, prior.config.learning_rate) == (3, 2e-3)
     assert not (tmp_path / "models").exists()
+
+
+def test_an_earlier_prior_is_set_aside(
+    command: Callable[..., int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "models" / "kick.pt"
+    assert command("--iterations", "3", "--rand_seed", "1") == 0
+    first, first_log = model.read_bytes(), (tmp_path / "models" / "kick_log.txt").read_bytes()
+    assert "the earlier" not in capsys.readouterr().out
+    assert command("--iterations", "3", "--rand_seed", "2") == 0
+    assert (tmp_path / "models" / "kick.pt.previous").read_bytes() == first
+    assert (tmp_path / "models" / "kick_log.txt.previous").read_bytes() == first_log
+    assert model.read_bytes() != first
+    assert f"the earlier kick.pt is now {model}.previous" in capsys.readouterr().out
+
+
+def test_a_run_without_its_prior_ends_before_anything_is_built(case: Path, tmp_path: Path) -> None:
+    run = parse_run_arguments(["--arg_file", str(case)])
+    with pytest.raises(InputError) as caught:
+        load_case(run)
+    before = (tmp_path / "agent.yaml").read_text().split("smp_prior_model:")[0]
+    line = 1 + before.count("\n")
+    message = str(caught.value)
+    assert f"{tmp_path}/agent.yaml:{line}: 'smp_prior_model' must name a file" in message
+    assert f"`python -m mimickit.learning.smp_prior --arg_file {case}` trains it" in message
+    assert load_case(run, to_be_made=("smp_prior_model",)).agent.agent_name == "SMP"
 
 
 def test_a_seed_gives_one_file(command: Callable[..., int], tmp_path: Path) -> None:

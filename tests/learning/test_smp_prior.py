@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from mimickit.config.prior_config import PriorConfig
+from mimickit.config.prior_config import load_prior_config
 from mimickit.errors import DivergenceError, InputError
 from mimickit.learning import checkpoint
 from mimickit.learning.checkpoint import load_state
@@ -27,21 +27,20 @@ from mimickit.learning.smp_prior.training import (
     train_prior,
 )
 
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
 SPEC = WindowSpec("somebody.xml", ("root", "arm"), ("arm",), 3, 2, False, True, 0.1)
-CONFIG = PriorConfig(
+CONFIG = dataclasses.replace(
+    load_prior_config(ROOT / "data/priors/prior_single_clip.yaml"),
     num_layers=1,
     num_heads=2,
     head_size=8,
-    num_diffusion_steps=50,
-    min_std=0.2,
     batch_size=64,
     learning_rate=3e-3,
     iterations=800,
     ema_decay=0.9,
-    ema_every=10,
     ema_start=200,
 )
-CPU = torch.device("cpu")
 
 
 class CirclingPoint:
@@ -177,7 +176,7 @@ class Echo(nn.Module):
 
 
 def test_the_error_is_the_mean_squared_one_of_the_predicted_noise() -> None:
-    prior = MotionPrior(Echo(), torch.zeros(2), torch.ones(2), SPEC, CONFIG)  # type: ignore[arg-type]
+    prior = MotionPrior(Echo(), torch.zeros(2), torch.ones(2), SPEC, CONFIG)
     windows = torch.randn(4, 6)
     noise = torch.randn(4, 3, 2, generator=torch.Generator().manual_seed(7)).numpy()
     bar = math.cos((23 / 50 + 0.008) / 1.008 * math.pi / 2) ** 2 / math.cos(0.008 / 1.008 * math.pi / 2) ** 2
@@ -319,9 +318,9 @@ def test_windows_as_an_environment_s_settings_describe_them() -> None:
         global_obs=True,
         root_height_obs=False,
     )
-    spec = WindowSpec.of(config, model, 0.05)  # type: ignore[arg-type]
+    spec = WindowSpec.of(config, model, 0.05)
     channels = 3 + 6 + 2 * 6 + 3 + 3 + 3 + 4
     assert spec == WindowSpec("", ("root", "a", "b"), ("b",), 7, channels, True, False, 0.05)
     config.enable_tar_obs = config.disc_dof_vel_obs = False
-    spec = WindowSpec.of(config, model, 0.05)  # type: ignore[arg-type]
+    spec = WindowSpec.of(config, model, 0.05)
     assert (spec.num_channels, spec.track_root) == (channels - 4, False)
