@@ -59,6 +59,30 @@ def e2e(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def matrix(session: nox.Session) -> None:
+    """Plan a run in shards: nox -s matrix -- --profile pr --shards 8 [--changed-from REF] [--help]."""
+    run(session, "ci", "matrix", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def merge(session: nox.Session) -> None:
+    """Bring shards together and hold them against the plan: nox -s merge -- DIR... [--help]."""
+    run(session, "ci", "merge", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def report(session: nox.Session) -> None:
+    """Write a run's reports anew: nox -s report -- [ROOT] [--help]."""
+    run(session, "ci", "report", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def doctor(session: nox.Session) -> None:
+    """Say what is wrong with this machine or a case: nox -s doctor -- [case.txt] [--quick] [--help]."""
+    run(session, "ci", "doctor", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
     """Measure simulation and training speed: nox -s bench -- [--help]."""
     run(session, "mimickit.bench", *session.posargs)

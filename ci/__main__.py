@@ -1,53 +1,38 @@
 """``python -m ci COMMAND``: the job matrix from the command line."""
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from ci import options
-from ci.e2e import EXIT_USAGE, run_e2e, selected_cases
-from ci.errors import UsageError
-from ci.process import ask_for_term_when_parent_dies
+from ci.errors import EXIT_USAGE, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-
-@dataclass(frozen=True)
-class Command:
-    """One subcommand: its options and what it does with them; returns the exit code."""
-
-    summary: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[argparse.Namespace], int]
-
-
-def _e2e(arguments: argparse.Namespace) -> int:
-    chosen = options.resolve(arguments, REPOSITORY)
-    if arguments.list:
-        for case in selected_cases(chosen, REPOSITORY):
-            print(f"{case.name}  {case.case_type}  {case.problem or case.env_config}")
-        return 0
-    return run_e2e(chosen, REPOSITORY)
-
-
+# Each module has SUMMARY, add_arguments(parser) and run(arguments, repository), which returns the exit code.
 COMMANDS = {
-    "e2e": Command("train, test and render cases, and say whether all of them passed", options.add_arguments, _e2e),
+    "e2e": "ci.e2e",
+    "matrix": "ci.plan.command",
+    "merge": "ci.merge",
+    "report": "ci.report.command",
+    "doctor": "ci.doctor.command",
 }
 
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line."""
+    modules = {name: importlib.import_module(module) for name, module in COMMANDS.items()}
     parser = argparse.ArgumentParser(prog="python -m ci", description="The job matrix.", allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        sub = commands.add_parser(name, help=command.summary, description=command.summary, allow_abbrev=False)
-        command.add_arguments(sub)
+    for name, module in modules.items():
+        sub = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY, allow_abbrev=False)
+        module.add_arguments(sub)
     arguments = parser.parse_args(argv)
     try:
-        return COMMANDS[arguments.command].run(arguments)
+        code: int = modules[arguments.command].run(arguments, REPOSITORY)
+        return code
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
@@ -55,5 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     if "NOX_CURRENT_SESSION" in os.environ:  # nox, when it is killed, does not end what it started
+        from ci.process import ask_for_term_when_parent_dies
+
         ask_for_term_when_parent_dies(os.getppid())
     sys.exit(main(sys.argv[1:]))

@@ -73,16 +73,10 @@ def discover(repository: Path) -> list[Case]:
     return [read_case(repository, path) for path in sorted((repository / "args").glob("*.txt"))]
 
 
-def select(
-    cases: Sequence[Case],
-    names: Sequence[str] = (),
-    include_nontrainable: bool = True,
-    shard: tuple[int, int] = (1, 1),
-) -> list[Case]:
+def select(cases: Sequence[Case], names: Sequence[str] = (), include_nontrainable: bool = True) -> list[Case]:
     """The cases asked for, by name, each once; ``names`` may be file names, stems or paths, and none means all.
 
-    ``shard`` (I, N) keeps every N-th case, starting with the I-th. UsageError for an unknown case and for nothing left:
-    an empty selection is never a success.
+    UsageError for an unknown case and for nothing left: an empty selection is never a success.
     """
     by_name = {case.name: case for case in cases}
     wanted = [Path(name).name.removesuffix(".txt") for name in names] or list(by_name)
@@ -93,13 +87,9 @@ def select(
     chosen = [by_name[name] for name in sorted(set(wanted))]
     if not include_nontrainable:
         chosen = [case for case in chosen if case.case_type == TRAINABLE]
-    index, count = shard
-    kept = chosen[index - 1 :: count]
-    if not kept:
-        raise UsageError(
-            f"no case is selected: args/ holds {len(by_name)}, {len(chosen)} match, shard {index}/{count} keeps none."
-        )
-    return kept
+    if not chosen:
+        raise UsageError(f"no case is selected: args/ holds {len(by_name)}, none of them matches.")
+    return chosen
 
 
 def read_steps_per_iter(repository: Path, agent_config: str) -> int:

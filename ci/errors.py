@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+EXIT_USAGE = 2
+
 
 class UsageError(Exception):
     """The command cannot run as asked; nothing was started. The exit code is 2."""

@@ -21,6 +21,8 @@ MINIMUM_COVERAGE = 0.0005  # of a frame's pixels that are the character: 150 of 
 COVERAGE_STEP = 10  # frames between measurements of the coverage
 IN_VIEW_SHARE = 0.9  # of the frames
 MOVING_SHARE = 0.5  # of the pairs of successive frames
+# Of a training, for the tables and the reports.
+KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_used_gb", "ended_by")
 PRINTED = {"Mean Return": "mean_return", "Mean Episode Length": "mean_ep_len", "Episodes": "episodes"}
 
 
@@ -76,6 +78,7 @@ def check_viz(out_dir: Path, log: Path, asked: Asked) -> Evidence:
 
 CHECKS: dict[str, Callable[[Path, Path, Asked], Evidence]] = {
     "train": check_train,
+    "long": check_train,
     "test": check_test,
     "viz": check_viz,
 }
@@ -127,7 +130,7 @@ def _train_facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
     _same("train_summary.json", "seed", summary.get("seed"), asked.seed)
     rate = _number(summary, "samples_per_s", "train_summary.json")
     rows = _check_log((out_dir / "log.txt").read_text(encoding="utf-8"))
-    kept = {key: summary.get(key) for key in ("device_name", "versions", "iterations", "wall_s")}
+    kept = {key: summary.get(key) for key in KEPT_FACTS}
     return {"samples": int(samples), "samples_per_s": rate, "log_rows": rows, **kept}
 
 

@@ -1,144 +1,27 @@
-"""What a failure is called, what it means, what to do about it, and what the matrix does next.
+"""What a failure is called, and how a process that failed comes to its class.
 
 The class comes from what the program itself said, in this order: the runner's own knowledge (a deadline it enforced),
-``error.json``, the exit code, the signal that ended it. The log's text is read only when none of these tells.
+``error.json``, the exit code, the signal that ended it. The log's text is read only when none of these tells, and of
+the text only the error that ends it.
 """
 
 import re
 import signal
 from dataclasses import dataclass
-from typing import Literal
 
-PARAGRAPH_LINES = 6
+from ci.failure_table import BY_EXIT_CODE, FAILURES, Action, FailureClass
+from ci.log_errors import Statement, closing, last_words
+from mimickit import errors
 
-Action = Literal["next_rung", "final"]
+__all__ = ["BY_EXIT_CODE", "FAILURES", "Action", "Failure", "FailureClass", "classify", "last_words"]
 
-
-@dataclass(frozen=True)
-class FailureClass:
-    """One row of the table. ``signature`` is the log text that betrays it when nothing better does."""
-
-    kind: str
-    meaning: str
-    remedy: str
-    action: Action = "final"
-    exit_code: int | None = None  # the exit code of mimickit/run.py that means it
-    signature: re.Pattern[str] | None = None
-
-
-def _text(*alternatives: str) -> re.Pattern[str]:
-    return re.compile("|".join(alternatives), re.IGNORECASE)
-
-
-# Order matters for the signatures alone: the first that matches wins, so the narrow ones come first.
-FAILURES = {
-    entry.kind: entry
-    for entry in (
-        FailureClass(
-            "disk_full",
-            "the disk is full",
-            "free space under output/, or send the run elsewhere with --root-out",
-            signature=_text(r"No space left on device", r"\bENOSPC\b"),
-        ),
-        FailureClass(
-            "out_of_memory",
-            "the device or the host ran out of memory",
-            "fewer environments fit: put a smaller number at the end of the ladder",
-            action="next_rung",
-            exit_code=3,
-            signature=_text(
-                r"out of memory",
-                r"\bMemoryError\b",
-                r"std::bad_alloc",
-                r"Cannot allocate memory",
-                r"Failed to allocate .* bytes on device",
-            ),
-        ),
-        FailureClass(
-            "capacity",
-            "a contact or constraint buffer overflowed",
-            "raise contacts_per_env or constraints_per_env in the engine file, or use fewer environments",
-            action="next_rung",
-            exit_code=4,
-            signature=_text(r"\bn(jmax|conmax)\b.*(overflow|exceed)", r"(overflow|exceed).*\bn(jmax|conmax)\b"),
-        ),
-        FailureClass(
-            "process_group",
-            "a training process died or the processes lost each other",
-            "read the first process's own error above the last one; run again when a port was taken",
-            exit_code=7,
-            signature=_text(r"NCCL (error|failure)", r"ncclSystemError", r"ProcessGroup\w* .*(abort|timed? ?out)"),
-        ),
-        FailureClass(
-            "driver",
-            "the GPU or its driver is lost",
-            "check nvidia-smi and the kernel log, then run again",
-            signature=_text(r"CUDA driver version is insufficient", r"GPU is lost", r"no CUDA-capable device"),
-        ),
-        FailureClass(
-            "render",
-            "a frame could not be drawn, was blank, or did not show the character moving",
-            "install libegl1 libgl1 libgl1-mesa-dri libx11-6, then look at viz/contact_sheet.png and viz.log",
-            exit_code=5,
-            signature=_text(r"GLSL", r"NoSuchDisplay", r"libEGL", r"cannot (connect to|open) display"),
-        ),
-        FailureClass(
-            "divergence",
-            "a number that must be finite is NaN or infinite",
-            "look at the first non-finite column of train/log.txt; lower the learning rate or the time step",
-            exit_code=6,
-        ),
-        FailureClass(
-            "import_error",
-            "a package is missing or broken",
-            "install with: python -m pip install -c constraints.txt -e .",
-            signature=_text(r"ModuleNotFoundError", r"ImportError"),
-        ),
-        FailureClass(
-            "missing_data",
-            "a motion clip that the case needs is not there and could not be built",
-            "build it with nox -s data, or unpack the published archive into data/",
-        ),
-        FailureClass(
-            "input",
-            "an argument, configuration, clip, asset or device is wrong",
-            "correct what the message names",
-            exit_code=2,
-        ),
-        FailureClass(
-            "timeout",
-            "the stage was still running at its deadline and was ended",
-            "see where the log stops; give more time with --train-timeout, --test-timeout or --viz-timeout",
-        ),
-        FailureClass(
-            "signal",
-            "a signal ended the process",
-            "SIGKILL usually means the kernel ran out of memory (see dmesg), SIGSEGV a crash in a native library",
-        ),
-        FailureClass(
-            "stopped",
-            "the matrix itself was told to stop",
-            "run it again",
-        ),
-        FailureClass(
-            "no_evidence",
-            "the process reported success but what it should have written is missing, short or contradicts it",
-            "treat the stage as broken, whatever its exit code: open its log and its out_dir",
-        ),
-        FailureClass(
-            "not_run",
-            "the stage was not started",
-            "repair the stage before it",
-        ),
-        FailureClass(
-            "unexpected",
-            "a bug or an unforeseen failure",
-            "read the traceback at the end of the log",
-        ),
-    )
-}
-
-BY_EXIT_CODE = {entry.exit_code: entry for entry in FAILURES.values() if entry.exit_code is not None}
+# How the framework names a kind in its log: its own sentence, or a traceback of one of its exceptions.
+_TOLD = re.compile(r"^(?:error \((?P<kind>\w+)\)|mimickit\.errors\.(?P<name>\w+)): (?P<message>.*)", re.DOTALL)
+# What the survivors say when a process dies of something else: the something else counts.
+_CONSEQUENCE = "process_group"
+# Exceptions that programs catch as a matter of course, so that being handled says nothing of what came after.
+_OFTEN_HANDLED = ("import_error", "missing_data")
+_SIGNALS = {int(number): number.name for number in signal.Signals}
 
 
 @dataclass(frozen=True)
@@ -173,33 +56,75 @@ def classify(
     last = last_words(log_tail)
     if timed_out:
         return Failure("timeout", f"still running after {timeout:g} s; the last line of its log is {last!r}")
-    if error is not None and error.get("kind") in FAILURES:
-        return Failure(str(error["kind"]), str(error.get("message") or last))
+    kind = error.get("kind") if error else None
+    if error and isinstance(kind, str) and kind in FAILURES:
+        return _reported(kind, str(error.get("message") or last))
     if returncode in BY_EXIT_CODE:
         return Failure(BY_EXIT_CODE[returncode].kind, last)
-    number = -returncode if returncode < 0 else returncode - 128
-    if number in _SIGNALS:
-        return Failure("signal", f"ended by {_SIGNALS[number]}; the last line of its log is {last!r}")
-    text = "\n".join(log_tail)
+    ended_by = _signal_name(returncode)
+    # A process that aborts itself, as C++ does after an exception nobody caught, has said why.
+    told = _from_text(log_tail) if ended_by in ("", "SIGABRT") else None
+    if told is not None:
+        return told
+    if ended_by:
+        return Failure("signal", f"ended by {ended_by}; the last line of its log is {last!r}")
+    return Failure("unexpected", f"exit code {returncode}: {last}")
+
+
+def _reported(kind: str, message: str) -> Failure:
+    """What error.json says. Of the unforeseen it quotes a traceback, whose end is the message."""
+    lines = message.splitlines()
+    if kind != "unexpected":
+        return Failure(kind, message)
+    return _from_text(lines) or Failure(kind, last_words(lines) if len(lines) > 1 else message)
+
+
+def _signal_name(returncode: int) -> str:
+    """The signal that an exit code stands for, '' for none: negative, or 128 and the number as shells say it."""
+    if returncode < 0:
+        return _SIGNALS.get(-returncode, f"signal {-returncode}")
+    return _SIGNALS.get(returncode - 128, "")
+
+
+def _from_text(log_tail: list[str]) -> Failure | None:
+    """The class of the error that ends a log; None when that has none."""
+    statements, paragraph = closing(log_tail)
+    for statement in statements:
+        told = _TOLD.match(statement.text)
+        kind = _kind_told(told) if told else None
+        if told and kind:
+            return Failure(kind, told["message"])
+    consequence: Failure | None = None
+    after: Statement | None = None  # what the program said next
+    for statement in statements:
+        failure = _matching(statement.text)
+        if failure is not None and after is not None and after.follows == "handling" and failure.kind in _OFTEN_HANDLED:
+            failure = None
+        if failure is not None and failure.kind != _CONSEQUENCE:
+            return failure
+        chained = after is not None and after.follows != ""
+        if failure is not None:
+            consequence = consequence or failure
+        elif consequence is not None and not chained and statement.is_exception:
+            return Failure("unexpected", statement.text.partition("\n")[0])
+        elif consequence is None and not (statement.follows or statement.continues):
+            return None
+        after = statement
+    return consequence or _matching(paragraph)
+
+
+def _kind_told(told: re.Match[str]) -> str | None:
+    by_name = {name: getattr(cls, "kind", "") for name, cls in vars(errors).items()}
+    kind = told["kind"] or by_name.get(told["name"], "")
+    return kind if any(entry.kind == kind for entry in BY_EXIT_CODE.values()) else None
+
+
+def _matching(text: str) -> Failure | None:
     for entry in FAILURES.values():
         match = entry.signature.search(text) if entry.signature else None
         if match:
             return Failure(entry.kind, _line_around(text, match.start()))
-    return Failure("unexpected", f"exit code {returncode}: {last}")
-
-
-def last_words(log_tail: list[str]) -> str:
-    """What a program said last: the final paragraph of its log, or the final line when that is a traceback."""
-    lines = [line.strip() for line in log_tail if not line.startswith("$ ")]
-    while lines and not lines[-1]:
-        lines.pop()
-    if any(line.startswith("Traceback") for line in lines):
-        return lines[-1]
-    blank = max((index for index, line in enumerate(lines) if not line), default=-1)
-    return " ".join(lines[max(blank + 1, len(lines) - PARAGRAPH_LINES) :])
-
-
-_SIGNALS = {int(number): number.name for number in signal.Signals}
+    return None
 
 
 def _line_around(text: str, position: int) -> str:

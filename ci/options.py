@@ -1,14 +1,16 @@
 """The command line of ``ci e2e``, and the run it asks for once the profile and the machine have filled the gaps."""
 
 import argparse
-import re
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from ci import values
 from ci.cases import read_engine_name
 from ci.errors import UsageError
-from ci.host import ENGINE_PACKAGES, gpu_names
+from ci.host import ENGINE_PACKAGES, gpus
 from ci.profiles import PROFILES, Profile
 
 CPU_ENGINES = ("mujoco",)  # engines that never use a GPU, whether there is one or not
@@ -17,16 +19,27 @@ EPILOG = """\
 examples:
   nox -s e2e                                          every case, sized to this machine
   nox -s e2e -- deepmimic_humanoid_ppo_args.txt       one case
-  nox -s e2e -- --profile pr --shard 2/8              every eighth case, with the budgets of a pull request
-  nox -s e2e -- --devices-train cuda:0,cuda:1         train on two GPUs; test and render on the first
+  nox -s e2e -- --profile pr --shard 2/8              the second of eight parts that take about as long
+  nox -s e2e -- --plan output/plan/plan.json --shard 2/8    the same, as nox -s matrix planned it
+  nox -s e2e -- --devices-train cuda:0,cuda:1         train each case on two GPUs; test and render on the first
+  nox -s e2e -- --devices-train cuda:0,cuda:1 --one-device-each --jobs 8     eight cases at once on two GPUs
+  nox -s e2e -- --resume case_e2e_all_20260101_120000      go on with a run that was ended or killed
+  nox -s e2e -- --profile longcycle --long-budget-hours 8 amp_humanoid_args.txt
 
 A case passes when it trains, its model tests, and a test is rendered, each with exit code 0 and with evidence: a
 finite model and log, finite metrics over the episodes asked for, and a video in which the character is seen to move.
-Read best_by_case.tsv, summary.md or junit.xml in output/train/ROOT; runs/CASE/ there holds logs, videos and attempts.
+Read best_by_case.tsv, summary.md, junit.xml or report.html in output/train/ROOT; runs/CASE/ there holds logs, videos
+and attempts.
 
-exit code: 0 every selected case passed; 1 some did not; 2 the command is wrong, nothing was started; 128 + n ended by
-signal n.
+exit code: 0 every selected case passed; 1 some did not, or the run was not complete; 2 the command is wrong, nothing
+was started; 128 + n ended by signal n.
 """
+
+SKIP_STATUS = {
+    "all": "cases that were over are left as they are, passed or failed: the default",
+    "ok": "cases that failed go on at the stage that failed",
+    "none": "every case starts from the beginning",
+}
 
 
 @dataclass(frozen=True)
@@ -36,14 +49,18 @@ class Options:
     names: tuple[str, ...]
     include_nontrainable: bool
     shard: tuple[int, int]
+    plan_file: str | None
     profile: Profile  # with the options of the command line put in
     engine_config: str
     engine_name: str
     devices_train: tuple[str, ...]
     devices_nontrainable: tuple[str, ...]
+    one_device_each: bool
+    jobs: int | None  # None: as many as fit
     root_out: str | None  # None: a new name with the time
     seed: int
     require_deps: tuple[str, ...]
+    deadline: float | None
     why: str  # how engine, devices and profile were chosen, for the person who reads the log
 
 
@@ -57,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("which cases")
     add = group.add_argument
-    add("--cases", type=_words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
+    add("--cases", type=values.words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
     either = group.add_mutually_exclusive_group()
     either.add_argument(
         "--include-nontrainable",
@@ -69,114 +86,175 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     either.add_argument(
         "--trainable-only", dest="include_nontrainable", action="store_false", help="only the cases that have an agent"
     )
-    add("--shard", type=_shard, default=(1, 1), metavar="I/N", help="part I of N of the selected cases")
+    add(
+        "--shard",
+        type=values.shard,
+        default=(1, 1),
+        metavar="I/N",
+        help="part I of N of the selected cases, parts that take about as long by ci/case_seconds.tsv",
+    )
+    add("--plan", metavar="FILE", help="the plan.json of nox -s matrix: its cases, its shards, its profile and seed")
 
     group = parser.add_argument_group("on what")
     add = group.add_argument
     add("--engine-config", metavar="F", help="engine file (default: Newton with a GPU, MuJoCo without)")
-    add("--devices-train", type=_words, metavar="D,D", help="where to train (default: cuda:0 with a GPU, else cpu)")
-    add("--devices-nontrainable", type=_words, metavar="D", help="for cases that do not train (default: the first)")
-    add("--require-deps", type=_words, metavar="P,P", help="packages that must be installed (default: the engine's)")
+    add(
+        "--devices-train", type=values.words, metavar="D,D", help="where to train (default: cuda:0, or cpu without GPU)"
+    )
+    add(
+        "--devices-nontrainable",
+        type=values.words,
+        metavar="D",
+        help="for cases that do not train (default: the first)",
+    )
+    add(
+        "--one-device-each",
+        action="store_true",
+        help="a case uses one of the devices, the one with the most memory left, instead of all together",
+    )
+    add(
+        "--jobs",
+        type=values.count,
+        metavar="N",
+        help="cases at once; each has its own part of the cores (default: as many as memory and cores allow)",
+    )
+    add("--require-deps", type=values.words, metavar="P,P", help="packages that must be there (default: the engine's)")
 
     group = parser.add_argument_group("how much")
     add = group.add_argument
     add("--profile", choices=tuple(PROFILES), help="row of the table below (default: pr with a GPU, smoke without)")
     for name, meaning in _LADDERS.items():
-        add(f"--{name}", type=_ladder, metavar="N,N", help=f"environments per device to try, largest first: {meaning}")
+        add(f"--{name}", type=values.ladder, metavar="N,N", help=f"environments per device, largest first: {meaning}")
     for name, (kind, meaning) in _NUMBERS.items():
-        add(f"--{name}", type=kind, metavar="N" if kind is _count else "S", help=meaning)
-    add("--rand-seed", type=_whole, default=1, metavar="N", help="seed of every stage (default: 1)")
-    parser.add_argument_group("to where").add_argument(
-        "--root-out", metavar="NAME", help="folder under output/train/ (default: case_e2e_all_TIME); must not exist yet"
+        add(f"--{name}", type=kind, metavar="N" if kind is values.count else "X", help=meaning)
+    add("--deadline", type=values.positive, metavar="S", help="end the run after S seconds, resumable and red")
+    add("--rand-seed", type=values.whole, metavar="N", help="seed of every stage (default: 1)")
+
+    group = parser.add_argument_group("to where, and going on")
+    add = group.add_argument
+    add(
+        "--root-out",
+        type=values.folder_name,
+        metavar="NAME",
+        help="folder under output/train/ (default: case_e2e_all_TIME); must not exist yet",
+    )
+    add(
+        "--resume",
+        metavar="ROOT",
+        help="go on with a run that did not end, at the first stage without evidence, with the options it had; only "
+        "--jobs, --deadline and --resume-skip-status may be given beside it",
+    )
+    add(
+        "--resume-skip-status",
+        choices=tuple(SKIP_STATUS),
+        default="all",
+        help="what --resume leaves alone. " + "; ".join(f"{name}: {text}" for name, text in SKIP_STATUS.items()),
+    )
+    add(
+        "--retry-failed",
+        metavar="ROOT",
+        help="a new run of the cases that did not pass in ROOT, with the options it had; --root-out, --jobs and "
+        "--deadline may be given beside it. ROOT stays as it is, and red",
     )
 
 
-def resolve(arguments: argparse.Namespace, repository: Path) -> Options:
-    """Fill what the command line left open from the profile and from this machine. Raises UsageError."""
+BESIDE_RESUME = ("resume", "resume_skip_status", "jobs", "deadline")
+BESIDE_RETRY = ("retry_failed", "root_out", "jobs", "deadline")
+
+
+def require_alone(arguments: argparse.Namespace, allowed: Sequence[str]) -> None:
+    """UsageError when an option outside ``allowed`` (whose first names the one they belong to) was given."""
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+    defaults = vars(parser.parse_args([]))
+    given = [key for key, default in defaults.items() if getattr(arguments, key) != default and key not in allowed]
+    if given:
+        listed = ", ".join("--" + key.replace("_", "-") for key in given)
+        raise UsageError(
+            f"--{allowed[0].replace('_', '-')} takes the options of the earlier run; {listed} cannot be given "
+            "beside it."
+        )
+
+
+def resolve(arguments: argparse.Namespace, repository: Path, planned: tuple[str, int] | None = None) -> Options:
+    """Fill what the command line left open from the profile and from this machine. Raises UsageError.
+
+    Args:
+        planned: profile and seed of a plan file, which the command line may repeat and not contradict.
+    """
     engine_config = _engine_path(arguments.engine_config)
     given_engine = read_engine_name(repository, engine_config) if engine_config else None
     if arguments.devices_train:
         on_gpu = any(device.startswith("cuda") for device in arguments.devices_train)
         found = "devices as asked for"
     else:
-        gpus = gpu_names()
-        on_gpu = bool(gpus) and given_engine not in CPU_ENGINES
-        found = f"found {', '.join(gpus)}" if gpus else "no GPU found"
-    name = arguments.profile or ("pr" if on_gpu else "smoke")
+        names = [gpu.name for gpu in gpus()]
+        on_gpu = bool(names) and given_engine not in CPU_ENGINES
+        found = f"found {', '.join(names)}" if names else "no GPU found"
+    name, seed = planned or (arguments.profile or ("pr" if on_gpu else "smoke"), arguments.rand_seed or 1)
+    for option, given, wanted in (("profile", arguments.profile, name), ("rand-seed", arguments.rand_seed, seed)):
+        if given is not None and given != wanted:
+            raise UsageError(f"--{option} {given} contradicts the plan, which says {wanted}.")
+    if name not in PROFILES:
+        raise UsageError(f"the plan's profile {name!r} is none of {', '.join(PROFILES)}.")
     engine_config = engine_config or f"data/engines/{'newton' if on_gpu else 'mujoco'}_engine.yaml"
     engine_name = given_engine or read_engine_name(repository, engine_config)
     devices_train = arguments.devices_train or (("cuda:0",) if on_gpu else ("cpu",))
-    chosen = PROFILES[name]
-    fields = [option.replace("-", "_") for option in (*_LADDERS, *_NUMBERS)]
-    given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
     return Options(
         names=(*arguments.case, *arguments.cases),
         include_nontrainable=arguments.include_nontrainable,
         shard=arguments.shard,
-        profile=Profile(**{**vars(chosen), **given}),
+        plan_file=arguments.plan,
+        profile=_profile(name, arguments),
         engine_config=engine_config,
         engine_name=engine_name,
         devices_train=devices_train,
         devices_nontrainable=arguments.devices_nontrainable or devices_train[:1],
-        root_out=_root_name(arguments.root_out),
-        seed=arguments.rand_seed,
+        one_device_each=arguments.one_device_each,
+        jobs=arguments.jobs,
+        root_out=arguments.root_out,
+        seed=seed,
         require_deps=arguments.require_deps or ENGINE_PACKAGES.get(engine_name, ("torch",)),
+        deadline=arguments.deadline,
         why=f"{found}; engine {engine_name} ({engine_config}) on {','.join(devices_train)}, profile {name}",
     )
+
+
+def _profile(name: str, arguments: argparse.Namespace) -> Profile:
+    """The profile with the values of the command line in it."""
+    fields = [option.replace("-", "_") for option in (*_LADDERS, *_NUMBERS)]
+    given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
+    chosen = PROFILES[name]
+    long = [field for field in given if field.startswith("long_")]
+    if long and "long" not in chosen.stages:
+        raise UsageError(f"--{long[0].replace('_', '-')} needs a profile with a long training: --profile longcycle.")
+    if "long_max_samples" in given and "long_budget_hours" not in given:
+        given["long_budget_hours"] = None  # of the two, what is asked for beats what the profile says
+    return dataclasses.replace(chosen, **given)
+
+
+def options_as_json(options: Options) -> dict[str, Any]:
+    """The options, for run.json."""
+    return dataclasses.asdict(options)
+
+
+def options_from_json(content: Any) -> Options:
+    """What ``options_as_json`` gave, after JSON; ValueError when it is not that."""
+
+    def tupled(value: Any) -> Any:
+        return tuple(map(tupled, value)) if isinstance(value, list) else value
+
+    try:
+        fields = {key: tupled(value) for key, value in content.items()}
+        profile = Profile(**{key: tupled(value) for key, value in fields.pop("profile").items()})
+        return Options(profile=profile, **fields)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise ValueError(f"the options are not those of this version: {error}") from error
 
 
 def _engine_path(given: str | None) -> str | None:
     """A bare file name means the one in data/engines."""
     return f"data/engines/{given}" if given and "/" not in given else given
-
-
-def _words(text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise argparse.ArgumentTypeError("expected one or more names with commas between them")
-    return words
-
-
-def _whole(text: str) -> int:
-    if not re.fullmatch(r"\d+", text):
-        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    if _whole(text) < 1:
-        raise argparse.ArgumentTypeError("expected a whole number above 0, found 0")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected seconds, found {text!r}") from error
-    if not 0.0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected seconds above 0, found {text!r}")
-    return value
-
-
-def _ladder(text: str) -> tuple[int, ...]:
-    rungs = tuple(_count(word) for word in _words(text))
-    if list(rungs) != sorted(set(rungs), reverse=True):
-        raise argparse.ArgumentTypeError(f"a ladder goes down, each rung once; found {text}")
-    return rungs
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, such as 2/8; found {text!r}")
-    return int(match[1]), int(match[2])
-
-
-def _root_name(name: str | None) -> str | None:
-    if name is not None and (not re.fullmatch(r"[\w.\-]+", name) or name.strip(".") == ""):
-        raise UsageError(f"--root-out {name!r} must be one folder name of letters, digits, '.', '_' and '-'.")
-    return name
 
 
 _LADDERS = {
@@ -185,14 +263,17 @@ _LADDERS = {
     "amp-pi-plus-ladder": "pi_plus cases with AMP",
 }
 _NUMBERS = {
-    "train-iters": (_count, "training iterations; samples = environments * devices * steps_per_iter * this"),
-    "train-timeout": (_seconds, "seconds a training may take before its processes are ended"),
-    "test-timeout": (_seconds, "the same for a test"),
-    "viz-timeout": (_seconds, "the same for a rendering"),
-    "test-episodes": (_count, "episodes of a test, at least"),
-    "viz-episodes": (_count, "episodes of a rendering"),
-    "nontrainable-num-envs": (_count, "environments of a case that does not train"),
-    "nontrainable-max-samples": (_count, "samples of its bootstrap"),
+    "train-iters": (values.count, "training iterations; samples = environments * devices * steps_per_iter * this"),
+    "train-timeout": (values.positive, "seconds a training may take before its processes are ended"),
+    "test-timeout": (values.positive, "the same for a test"),
+    "viz-timeout": (values.positive, "the same for a rendering"),
+    "test-episodes": (values.count, "episodes of a test, at least"),
+    "viz-episodes": (values.count, "episodes of a rendering"),
+    "nontrainable-num-envs": (values.count, "environments of a case that does not train"),
+    "nontrainable-max-samples": (values.count, "samples of its bootstrap"),
+    "long-max-samples": (values.count, "samples of the long training (profile longcycle)"),
+    "long-budget-hours": (values.positive, "hours of the long training, over all its parts when it is resumed"),
+    "long-timeout": (values.positive, "seconds a long training by samples may take; then it leaves a checkpoint"),
 }
 
 
@@ -200,11 +281,13 @@ def _profile_table() -> str:
     lines = ["profiles:"]
     for profile in PROFILES.values():
         ladder = ",".join(map(str, profile.default_ladder))
-        lines.append(f"  {profile.name:8} {profile.meaning}")
-        lines.append(f"           --default-ladder {ladder} --train-iters {profile.train_iters}")
+        lines.append(f"  {profile.name:9} {profile.meaning}")
+        lines.append(f"            --default-ladder {ladder} --train-iters {profile.train_iters}")
         seconds = (profile.train_timeout, profile.test_timeout, profile.viz_timeout)
-        lines.append("           --train-timeout {:g} --test-timeout {:g} --viz-timeout {:g}".format(*seconds))
-        lines.append(f"           --test-episodes {profile.test_episodes} --viz-episodes {profile.viz_episodes}")
+        lines.append("            --train-timeout {:g} --test-timeout {:g} --viz-timeout {:g}".format(*seconds))
+        lines.append(f"            --test-episodes {profile.test_episodes} --viz-episodes {profile.viz_episodes}")
+        if profile.long_budget_hours is not None:
+            lines.append(f"            --long-budget-hours {profile.long_budget_hours:g}")
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,6 @@
-"""Starting a program in a process group of its own and making sure that nothing of it is left.
+"""Starting a program so that it ends at its deadline, when the matrix is told to stop, and when the matrix dies.
 
-A job ends when its first process ends, at its deadline, or when the matrix itself is told to stop; each time the whole
-group is ended: TERM, then KILL. If the matrix is killed outright, Linux sends its jobs a TERM.
+Every program runs below a supervisor of its own (``ci/supervisor.py``), which ends everything that the program started.
 """
 
 import ctypes
@@ -9,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,62 +16,63 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 5.0  # between TERM and KILL
 POLL_SECONDS = 0.05
 TICK_SECONDS = 1.0
+SUPERVISOR_SECONDS = 10.0  # what the supervisor may take beyond the grace to end everyone
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+SUPERVISOR = Path(__file__).with_name("supervisor.py")
 
 
-class Stopped(BaseException):
-    """The matrix was told to stop by a signal. Not an Exception: nothing may take it for a failed case."""
+class Stopped(Exception):
+    """The matrix was told to stop, by a signal or by its deadline: a stage was ended, and its case is not over."""
 
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
-
-
-@dataclass(frozen=True)
-class ProcessResult:
-    """How a job ended: the exit code (negative: the signal), whether the deadline did it, and its seconds."""
-
-    returncode: int
-    timed_out: bool
-    seconds: float
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
-@dataclass
-class Job:
-    """A running process group."""
+class Stop:
+    """Whether, and why, the matrix is to stop. One for a run; every thread of it looks at it."""
 
-    process: subprocess.Popen[bytes]
-    started: float
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._reason = ""
+        self.signum = 0
 
+    def ask(self, reason: str, signum: int = 0) -> None:
+        """Stop soon. The first reason counts."""
+        if not self._event.is_set():
+            self._reason, self.signum = reason, signum
+            self._event.set()
 
-@dataclass
-class _Deferral:
-    """Stop signals that arrived while the matrix was in the middle of something that must be completed."""
+    @property
+    def asked(self) -> bool:
+        return self._event.is_set()
 
-    depth: int = 0
-    pending: int | None = None
+    @property
+    def reason(self) -> str:
+        return self._reason
 
+    def wait(self, seconds: float) -> bool:
+        """Sleep, at most until a stop is asked for; whether it is."""
+        return self._event.wait(seconds)
 
-_deferral = _Deferral()
+    def check(self) -> None:
+        """Raise Stopped when a stop is asked for."""
+        if self.asked:
+            raise Stopped(self._reason)
 
 
 @contextmanager
-def stop_signals_raise() -> Iterator[None]:
-    """Inside, SIGINT, SIGTERM and SIGHUP raise Stopped in the main thread."""
+def stop_on_signals(stop: Stop) -> Iterator[None]:
+    """Inside, SIGINT, SIGTERM and SIGHUP ask for a stop. For the main thread."""
 
-    def raise_stopped(signum: int, _frame: FrameType | None) -> None:
-        if _deferral.depth:
-            _deferral.pending = signum
-        else:
-            raise Stopped(signum)
+    def ask(signum: int, _frame: FrameType | None) -> None:
+        stop.ask(signal.Signals(signum).name, signum)
 
-    previous = {number: signal.signal(number, raise_stopped) for number in STOP_SIGNALS}
+    previous = {number: signal.signal(number, ask) for number in STOP_SIGNALS}
     try:
         yield
     finally:
@@ -79,111 +80,129 @@ def stop_signals_raise() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-@contextmanager
-def stop_signals_wait() -> Iterator[None]:
-    """Inside, a stop signal is kept back; it raises Stopped on leaving."""
-    _deferral.depth += 1
-    try:
-        yield
-    finally:
-        _deferral.depth -= 1
-        pending = _deferral.pending
-        if pending is not None and not _deferral.depth:
-            _deferral.pending = None
-            raise Stopped(pending)
+@dataclass(frozen=True)
+class ProcessResult:
+    """How a program ended: its exit code (negative: the signal), whether its deadline did it, and what it took."""
+
+    returncode: int
+    timed_out: bool
+    seconds: float
+    cpu_seconds: float = 0.0  # of all its processes
+    memory_gb: float = 0.0  # the largest resident set of any one of its processes, 1e9 bytes
+
+
+@dataclass
+class Job:
+    """A running program and its descendants."""
+
+    process: subprocess.Popen[bytes]
+    started: float
+    grace: float
+    result: ProcessResult | None = None
 
 
 @contextmanager
-def running(argv: Sequence[str], cwd: Path, environment: Mapping[str, str], log: Path) -> Iterator[Job]:
-    """Start ``argv`` as the leader of a new group; on leaving, however that happens, end what is left of the group.
+def running(
+    argv: Sequence[str],
+    cwd: Path,
+    environment: Mapping[str, str],
+    log: Path,
+    cores: Sequence[int] = (),
+    grace: float | None = None,
+) -> Iterator[Job]:
+    """Start ``argv``; on leaving, however that happens, end what is left of it.
 
     Its output is appended to ``log`` under a line that repeats the command. ``environment`` is added to the matrix's
-    own. Raises OSError when the program cannot be started.
+    own. ``cores`` are those it may run on; none means all. Raises OSError when the log cannot be written.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
-    added = [f"{key}={value}" for key, value in environment.items()]
-    matrix = os.getpid()
-    job: Job | None = None
+    grace = GRACE_SECONDS if grace is None else grace
+    limits = {"OMP_NUM_THREADS": str(len(cores))} if cores else {}
+    supervised = (
+        *(sys.executable, "-I", "-S", str(SUPERVISOR)),
+        *(str(grace), ",".join(map(str, cores)) or "all"),
+        *argv,
+    )
+    with log.open("ab") as output:
+        output.write(
+            ("$ " + " ".join([*(f"{key}={value}" for key, value in environment.items()), *argv]) + "\n").encode()
+        )
+        output.flush()
+        process = subprocess.Popen(
+            supervised,
+            cwd=cwd,
+            env={**os.environ, "PYTHONUNBUFFERED": "1", **limits, **environment},
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    job = Job(process, time.monotonic(), grace)
     try:
-        with log.open("ab") as output:
-            output.write(("$ " + " ".join([*added, *argv]) + "\n").encode())
-            output.flush()
-            with stop_signals_wait():
-                process = subprocess.Popen(
-                    argv,
-                    cwd=cwd,
-                    env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,
-                    preexec_fn=lambda: ask_for_term_when_parent_dies(matrix),
-                )
-                job = Job(process, time.monotonic())
         yield job
     finally:
-        if job is not None:
-            end_group(job)
+        end(job)
+        if process.stdin is not None:
+            process.stdin.close()
 
 
-def finish(job: Job, timeout: float, on_tick: Callable[[], None] | None = None) -> ProcessResult:
-    """Wait for the job, at most ``timeout`` seconds from its start; then end whatever of its group is left.
+def finish(job: Job, timeout: float, stop: Stop, on_tick: Callable[[], None] | None = None) -> ProcessResult:
+    """Wait for the program, at most ``timeout`` seconds from its start, then end what is left of it.
 
-    ``on_tick`` is called about once a second.
+    ``on_tick`` is called about once a second. Raises Stopped when a stop is asked for meanwhile.
     """
     deadline = job.started + timeout
     next_tick = time.monotonic() + TICK_SECONDS
-    timed_out = False
-    try:
-        while not _has_exited(job):
-            now = time.monotonic()
-            if now >= deadline:
-                timed_out = True
-                break
-            if on_tick is not None and now >= next_tick:
-                on_tick()
-                next_tick = now + TICK_SECONDS
-            time.sleep(min(POLL_SECONDS, max(deadline - now, 0.0)))
-    finally:
-        end_group(job)
-    return ProcessResult(job.process.returncode, timed_out, time.monotonic() - job.started)
+    while _collect(job) is None:
+        now = time.monotonic()
+        if now >= deadline:
+            return end(job, timed_out=True)
+        if on_tick is not None and now >= next_tick:
+            on_tick()
+            next_tick = now + TICK_SECONDS
+        if stop.wait(min(POLL_SECONDS, max(deadline - now, 0.0))):
+            end(job)
+            raise Stopped(stop.reason)
+    return end(job)
 
 
-def end_group(job: Job) -> None:
-    """End every process of the job's group, TERM first, KILL after GRACE_SECONDS, and collect the leader.
-
-    The leader is not collected until the group has been signalled, so its number cannot be another's by then.
-    """
-    if job.process.returncode is not None:
-        return
-    with stop_signals_wait():
-        if not _has_exited(job):
-            _signal_group(job, signal.SIGTERM)
-            until = time.monotonic() + GRACE_SECONDS
-            while not _has_exited(job) and time.monotonic() < until:
+def end(job: Job, timed_out: bool = False) -> ProcessResult:
+    """End the program and all it started, if it still runs: TERM, and KILL after its grace. Returns how it ended."""
+    if _collect(job) is None:
+        job.process.send_signal(signal.SIGTERM)
+        until = time.monotonic() + job.grace + SUPERVISOR_SECONDS
+        while _collect(job) is None and time.monotonic() < until:
+            time.sleep(POLL_SECONDS)
+        if job.result is None:  # the supervisor itself hangs
+            os.killpg(job.process.pid, signal.SIGKILL)
+            while _collect(job) is None:
                 time.sleep(POLL_SECONDS)
-        _signal_group(job, signal.SIGKILL)
-        job.process.wait()
+    assert job.result is not None
+    if timed_out and not job.result.timed_out:
+        done = job.result
+        job.result = ProcessResult(done.returncode, True, done.seconds, done.cpu_seconds, done.memory_gb)
+    return job.result
 
 
-def _has_exited(job: Job) -> bool:
-    """True once the leader ended; it stays a zombie, so that its group can still be signalled."""
-    return os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-
-
-def _signal_group(job: Job, number: signal.Signals) -> None:
-    try:
-        os.killpg(job.process.pid, number)
-    except ProcessLookupError:
-        return  # nobody is left: what was wanted
-    except PermissionError:
-        if sys.platform != "darwin":  # macOS says so of a group of zombies
-            raise
+def _collect(job: Job) -> ProcessResult | None:
+    """The result once the program has ended; None before."""
+    if job.result is None:
+        process, status, usage = os.wait4(job.process.pid, os.WNOHANG)
+        if process:
+            job.process.returncode = os.waitstatus_to_exitcode(status)
+            job.result = ProcessResult(
+                returncode=job.process.returncode,
+                timed_out=False,
+                seconds=time.monotonic() - job.started,
+                cpu_seconds=usage.ru_utime + usage.ru_stime,
+                memory_gb=usage.ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0) / 1e9,
+            )
+    return job.result
 
 
 def ask_for_term_when_parent_dies(parent: int) -> None:
     """Have Linux send the calling process a TERM when its parent, process ``parent``, dies. Elsewhere: nothing."""
-    if _libc is not None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died in between
             os.kill(os.getpid(), signal.SIGTERM)

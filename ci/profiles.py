@@ -2,16 +2,25 @@
 
 from dataclasses import dataclass
 
+from ci.cases import TRAINABLE
+from ci.records import LONG_STAGES, STAGES
+
 PI_PLUS_LADDER = (40, 39, 38, 36, 32, 24, 16, 8, 4, 2, 1)
 AMP_PI_PLUS_LADDER = (38, 36, 32, 24, 16, 8, 4, 2, 1)
+GPU_LADDER = (4096, 2048, 1024, 512, 256, 128, 64, 32)
 
 
 @dataclass(frozen=True)
 class Profile:
     """One row. Ladders are environments per device, largest first; timeouts are seconds.
 
+    memory_gb: what a case is taken to need of its device (of the host, on a CPU) while nobody has measured it; decides
+    how many cases run at once. cores: the least a case gets when several run at once.
+
     prior_*: of the motion prior that an SMP case gets where nobody has trained one. A short training needs the higher
     learning rate: after it, motions that start where the prior says do not fly apart.
+
+    long_*: of the long training of a profile that has one; it ends at whichever is given, samples or hours.
     """
 
     name: str
@@ -21,6 +30,9 @@ class Profile:
     train_timeout: float
     test_timeout: float
     viz_timeout: float
+    memory_gb: float
+    cores: int = 1
+    stages: tuple[str, ...] = STAGES
     pi_plus_ladder: tuple[int, ...] = PI_PLUS_LADDER
     amp_pi_plus_ladder: tuple[int, ...] = AMP_PI_PLUS_LADDER
     test_episodes: int = 10
@@ -30,24 +42,68 @@ class Profile:
     prior_iterations: int = 300
     prior_batch_size: int = 64
     prior_learning_rate: float = 1e-3
+    long_max_samples: int | None = None
+    long_budget_hours: float | None = None
+    long_timeout: float = 24 * 3600.0
+
+    def stages_of(self, case_type: str) -> tuple[str, ...]:
+        """The stages of a case: one that does not train has no long training."""
+        return self.stages if case_type == TRAINABLE else STAGES
 
 
 PROFILES = {
     profile.name: profile
     for profile in (
-        Profile("smoke", "does it run at all; small enough for two cores", (64, 32, 16), 4, 1800.0, 900.0, 900.0),
-        Profile("pr", "the gate of a pull request, on a GPU", (512, 256, 128, 64, 32), 4, 1800.0, 900.0, 900.0),
+        Profile(
+            "smoke",
+            "does it run at all; small enough for two cores",
+            (64, 32, 16),
+            train_iters=4,
+            train_timeout=1800.0,
+            test_timeout=900.0,
+            viz_timeout=900.0,
+            memory_gb=2.0,
+        ),
+        Profile(
+            "pr",
+            "the gate of a pull request, on a GPU",
+            (512, 256, 128, 64, 32),
+            train_iters=4,
+            train_timeout=1800.0,
+            test_timeout=900.0,
+            viz_timeout=900.0,
+            memory_gb=6.0,
+            cores=2,
+        ),
         Profile(
             "nightly",
             "a learning budget for every case",
-            (4096, 2048, 1024, 512, 256, 128, 64, 32),
-            160,
-            4 * 3600.0,
-            1800.0,
-            1800.0,
+            GPU_LADDER,
+            train_iters=160,
+            train_timeout=4 * 3600.0,
+            test_timeout=1800.0,
+            viz_timeout=1800.0,
+            memory_gb=14.0,
+            cores=2,
             prior_iterations=50_000,
             prior_batch_size=512,
             prior_learning_rate=1e-4,
+        ),
+        Profile(
+            "longcycle",
+            "a probe finds what fits, then a long training, its test and its film; meant for a few named cases",
+            GPU_LADDER,
+            train_iters=4,
+            train_timeout=3600.0,
+            test_timeout=1800.0,
+            viz_timeout=1800.0,
+            memory_gb=14.0,
+            cores=2,
+            stages=LONG_STAGES,
+            prior_iterations=50_000,
+            prior_batch_size=512,
+            prior_learning_rate=1e-4,
+            long_budget_hours=1.0,
         ),
     )
 }

@@ -2,7 +2,9 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 from mimickit.errors import InputError
 
@@ -31,8 +33,10 @@ def check_output_folder(folder: Path, problem: str) -> None:
         raise InputError(f"{problem}: cannot write to {existing}: {error.strerror}") from None
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None:
     """Write ``path`` so that a reader sees the old file or the whole new one, whatever interrupts this.
+
+    ``data`` may be a function that writes to the open file: what is large need not be in memory twice.
 
     Raises `OSError` with its number and a message that names ``path``.
     """
@@ -44,13 +48,16 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise failure from error
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             os.fchmod(file.fileno(), 0o644)
-            file.write(data)
+            if callable(data):
+                data(file)
+            else:
+                file.write(data)
         os.replace(name, path)
     except BaseException:
         os.unlink(name)

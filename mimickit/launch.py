@@ -18,7 +18,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from mimickit.config.case import Case, format_case
+from mimickit.config.case import Case
 from mimickit.devices import check_device
 from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, Share, build_env
@@ -27,20 +27,18 @@ from mimickit.files import write_atomically
 from mimickit.learning.agent import Agent
 from mimickit.learning.agents import build_agent
 from mimickit.learning.checkpoint import load_model
-from mimickit.learning.logger import Logger, check_logger
+from mimickit.learning.logger import LastRow, Logger, check_logger
 from mimickit.learning.processes import Processes
 from mimickit.learning.progress import Progress
+from mimickit.learning.resume import find_training, is_complete, reached, settings_of
 from mimickit.learning.test_loop import TestResult, run_test
 from mimickit.learning.train_loop import train
+from mimickit.learning.train_state import Course, Origin, SavedTraining, StateWriter, read_training
+from mimickit.output_folder import make_output_folder
 
 # Offsets that keep the processes' and the policy's random draws apart.
 RANK_SEED_STRIDE = 1009
 POLICY_SEED_OFFSET = 1
-# What each mode writes as its result, and so what it sets aside first; a test leaves the training beside it alone.
-RESULT_FILES = {
-    "train": ("model.pt", "log.txt", "train_summary.json"),
-    "test": ("test_metrics.json", "video.mp4", "contact_sheet.png", "frames.json"),
-}
 VERSIONED_PACKAGES = ("torch", "newton", "warp-lang", "mujoco", "mujoco-warp")
 
 
@@ -50,14 +48,24 @@ def launch(case: Case) -> int:
     check_logger(case.run.logger)
     if case.run.mode == "test" and len(devices) > 1:
         raise InputError(f"--mode test runs on one device, not on {len(devices)}: {' '.join(case.run.devices)}")
-    seed = case.run.rand_seed if case.run.rand_seed is not None else int.from_bytes(os.urandom(3), "little")
+    saved = find_training(case) if case.run.resume else None
+    if saved:
+        has = reached(case.run, saved.samples, saved.course.wall_s)
+        if has and is_complete(saved, case.run.out_dir):
+            print(f"{case.run.out_dir} already has {has}: nothing to do")
+            return 0
+        seed, resumed_at = saved.origin.seed, saved.course.iterations
+        print(f"resuming {case.run.out_dir} after iteration {resumed_at - 1} ({saved.samples:,} samples)")
+    else:
+        seed = case.run.rand_seed if case.run.rand_seed is not None else int.from_bytes(os.urandom(3), "little")
+        resumed_at = 0
     backend = BACKENDS.get(case.engine.engine_name)
     notes = [backend.first_run, backend.on_cpu if devices[0].type == "cpu" else ""] if backend else []
     note = "".join(f"\n  {text}" for text in notes if text)
     print(f"engine {case.engine.engine_name}, device {' '.join(map(str, devices))}, seed {seed}{note}", flush=True)
     if len(devices) == 1:
-        return _run_process(case, Processes(0, 1, devices[0]), seed)
-    return _run_processes(case, devices, seed)
+        return _run_process(case, Processes(0, 1, devices[0]), seed, resumed_at)
+    return _run_processes(case, devices, seed, resumed_at)
 
 
 @dataclass(frozen=True)
@@ -69,14 +77,18 @@ class _Failure:
     message: str
 
 
-def _run_processes(case: Case, devices: list[torch.device], seed: int) -> int:
+def _run_processes(case: Case, devices: list[torch.device], seed: int, resumed_at: int) -> int:
     """One process per device; the first failure ends them all and is raised here."""
     port = case.run.master_port or free_port()
     # PyTorch would warn on stderr of the processes it ends after a failure; the failure itself is told below.
     logging.getLogger("torch.multiprocessing.spawn").setLevel(logging.ERROR)
     failures: Any = mp.get_context("spawn").SimpleQueue()
     context = mp.start_processes(
-        _process_main, args=(case, devices, seed, port, failures), nprocs=len(devices), join=False, start_method="spawn"
+        _process_main,
+        args=(case, devices, seed, resumed_at, port, failures),
+        nprocs=len(devices),
+        join=False,
+        start_method="spawn",
     )
     assert context is not None
     asked: list[int] = []
@@ -95,8 +107,10 @@ def _run_processes(case: Case, devices: list[torch.device], seed: int) -> int:
         while not context.join():
             pass
     except mp.ProcessExitedException as error:
-        if not failures.empty():
-            raise _as_error(failures.get()) from None
+        told = None if failures.empty() else _as_error(failures.get())
+        # That the others lost a process which a signal ended is no news.
+        if told is not None and not (error.signal_name and isinstance(told, ProcessGroupError)):
+            raise told from None
         raise ProcessGroupError(
             f"training process {error.error_index} ({devices[error.error_index]}) ended with "
             f"{error.signal_name or f'exit code {error.exit_code}'}"
@@ -122,16 +136,18 @@ def _as_error(failure: _Failure) -> Exception:
     return failure.kind(f"{failure.message} (process {failure.rank})")
 
 
-def _process_main(rank: int, case: Case, devices: list[torch.device], seed: int, port: int, failures: Any) -> None:
+def _process_main(
+    rank: int, case: Case, devices: list[torch.device], seed: int, resumed_at: int, port: int, failures: Any
+) -> None:
     device = devices[rank]
     if device.type == "cuda":
         torch.cuda.set_device(device)
     else:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // len(devices)))
+        torch.set_num_threads(max(1, usable_cores() // len(devices)))
     backend = "nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=len(devices))
     try:
-        _run_process(case, Processes(rank, len(devices), device), seed)
+        _run_process(case, Processes(rank, len(devices), device), seed, resumed_at)
     except Exception as error:
         failure = classify(error)
         if isinstance(failure, MimicKitError):
@@ -145,6 +161,12 @@ def _process_main(rank: int, case: Case, devices: list[torch.device], seed: int,
     dist.destroy_process_group()
 
 
+def usable_cores() -> int:
+    """CPU cores that this process may run on; fewer than the machine has where it was pinned to some."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 def free_port() -> int:
     """A TCP port that was free a moment ago."""
     with socket.socket() as listener:
@@ -152,8 +174,9 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _run_process(case: Case, processes: Processes, seed: int) -> int:
-    """Build the environment and the agent on this process's device, then train or test."""
+def _run_process(case: Case, processes: Processes, seed: int, resumed_at: int) -> int:
+    """Build the environment and the agent on this process's device, then train, go on after ``resumed_at`` iterations
+    if that is not 0, or test."""
     run = case.run
     torch.manual_seed(seed)
     if processes.device.type == "cuda":
@@ -163,40 +186,33 @@ def _run_process(case: Case, processes: Processes, seed: int) -> int:
     share = Share(run.num_envs, processes.device, rank_seed, processes.rank, processes.size)
     env = build_env(case.env, case.engine, share)
     agent = build_agent(case.agent, env, processes, rank_seed + POLICY_SEED_OFFSET)
-    if run.model_file is not None:
-        load_model(agent, run.model_file)
-    stages = {"train": _train, "test": _test}
     try:
-        return stages[run.mode](case, agent, seed)
+        if run.mode == "test":
+            if run.model_file is not None:
+                load_model(agent, run.model_file)
+            return _test(case, agent, seed)
+        saved = None
+        if resumed_at:
+            saved = read_training(run.out_dir, processes.rank, resumed_at)
+            saved.restore(agent)
+        elif run.model_file is not None:
+            load_model(agent, run.model_file)
+        return _train(case, agent, seed, saved)
     finally:
         env.close()
 
 
-def make_output_folder(case: Case) -> None:
-    """Create the folder, set an earlier run's results aside as ``NAME.previous``, and write the configuration.
-
-    Called when everything the run was given has proved good, so bad input leaves the folder as it was.
-    """
-    out_dir = case.run.out_dir
-    try:
-        out_dir.mkdir(parents=True, exist_ok=True)
-        for name in ("error.json", "status.json"):
-            (out_dir / name).unlink(missing_ok=True)
-        for name in RESULT_FILES[case.run.mode]:
-            if (out_dir / name).exists():
-                os.replace(out_dir / name, out_dir / f"{name}.previous")
-        (out_dir / "config.yaml").write_text(format_case(case) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"--out_dir {out_dir}: cannot be written: {error.strerror}") from None
-
-
-def _train(case: Case, agent: Agent, seed: int) -> int:
+def _train(case: Case, agent: Agent, seed: int, saved: SavedTraining | None) -> int:
+    """Train, or go on with ``saved``, which the agent was made to be."""
     run, first = case.run, agent.processes.is_first
+    course = saved.course if saved else Course()
+    logger, progress = None, None
     if first:
         make_output_folder(case)
+        logger = Logger(run.logger, run.out_dir, LastRow(course.iterations - 1, agent.samples) if saved else None)
+        progress = Progress("train", run.out_dir, run.max_samples, run.max_seconds, agent.samples, course.wall_s)
     out_dir = run.out_dir if first else None
-    logger = Logger(run.logger, run.out_dir) if first else None
-    progress = Progress("train", out_dir, run.max_samples) if first else None
+    origin = saved.origin if saved else Origin(seed, settings_of(case))
     try:
         result = train(
             agent,
@@ -206,6 +222,9 @@ def _train(case: Case, agent: Agent, seed: int) -> int:
             progress,
             run.test_episodes if run.test_episodes is not None else agent.config.test_episodes,
             run.save_int_models,
+            run.max_seconds,
+            StateWriter(run.out_dir, agent.processes, origin, course.iterations),
+            saved,
         )
     finally:
         if progress:
@@ -221,6 +240,7 @@ def _train(case: Case, agent: Agent, seed: int) -> int:
             "samples_per_s": result.samples_per_s,
             "wall_s": result.wall_s,
             "interrupted": result.interrupted,
+            "ended_by": result.ended_by,
             **_metrics(result.test),
             **_provenance(case, agent.env, seed),
         }

@@ -4,6 +4,7 @@ Exit codes are listed in ``mimickit/errors.py``. A failure after the output fold
 ``error.json`` there.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -16,7 +17,7 @@ if __name__ == "__main__":
 from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E402
 from mimickit.config.case import format_case, load_case  # noqa: E402
 from mimickit.errors import InputError, classify, tell  # noqa: E402
-from mimickit.files import check_output_folder  # noqa: E402
+from mimickit.files import check_output_folder, write_atomically  # noqa: E402
 
 
 def main(argv: list[str]) -> int:
@@ -45,13 +46,17 @@ def report_failure(error: Exception, run: RunConfig | None) -> int:
     kind, exit_code = tell(error)
     if run is not None and not isinstance(error, InputError) and run.out_dir.is_dir():
         record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
-        (run.out_dir / "error.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        with contextlib.suppress(OSError):  # a full disk has no room for this either; the exit code tells
+            write_atomically(run.out_dir / "error.json", (json.dumps(record, indent=1) + "\n").encode())
     return exit_code
 
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError as error:  # a log on a full disk: what was to be said is not, and the first failure counts
+        code = code or tell(classify(error))[1]
     # Leaving by _exit keeps a library's failing atexit handler from changing the verdict.
     os._exit(code)

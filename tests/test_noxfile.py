@@ -65,6 +65,10 @@ def noxfile():
         ("lint", [("-m", "ruff", "check", "."), ("-m", "mypy")]),
         ("data", [("-m", "mimickit.data", "build", "-x", "y")]),
         ("e2e", [("-m", "ci", "e2e", "-x", "y")]),
+        ("matrix", [("-m", "ci", "matrix", "-x", "y")]),
+        ("merge", [("-m", "ci", "merge", "-x", "y")]),
+        ("report", [("-m", "ci", "report", "-x", "y")]),
+        ("doctor", [("-m", "ci", "doctor", "-x", "y")]),
         ("bench", [("-m", "mimickit.bench", "-x", "y")]),
     ],
 )

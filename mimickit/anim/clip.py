@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from mimickit.anim.char_model import CharModel, JointKind
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 from mimickit.files import write_atomically
 from mimickit.plain_pickle import load_numbers
 
@@ -49,7 +49,7 @@ def _read_pickle(path: Path) -> Any:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such motion clip; `nox -s data` builds the open clips") from None
+        raise MissingDataError(f"{path}: no such motion clip; `nox -s data` builds the open clips") from None
     except OSError as error:
         raise InputError(f"{path}: the motion clip cannot be read: {error.strerror}") from None
     try:

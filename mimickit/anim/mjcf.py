@@ -12,7 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from mimickit.anim.char_model import CharModel, Joint, JointKind
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 
 Attributes = dict[str, str]
 
@@ -105,7 +105,7 @@ def read_mjcf_xml(path: Path) -> ET.Element:
     try:
         return ET.parse(path).getroot()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such character file") from None
+        raise MissingDataError(f"{path}: no such character file") from None
     except ET.ParseError as error:
         raise InputError(f"{path}: not readable as XML: {error}") from None
 

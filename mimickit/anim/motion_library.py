@@ -11,7 +11,7 @@ from torch import Tensor
 from mimickit.anim.char_model import Kinematics
 from mimickit.anim.clip import Clip, LoopMode, check_clip, load_clip
 from mimickit.anim.rotations import quat_conjugate, quat_from_exp_map, quat_mul, quat_to_exp_map, slerp
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def read_motion_list(path: Path | str) -> list[tuple[Path, float]]:
     try:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
-        raise InputError(f"{path}: no such motion dataset") from None
+        raise MissingDataError(f"{path}: no such motion dataset") from None
     except OSError as error:
         raise InputError(f"{path}: the motion dataset cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

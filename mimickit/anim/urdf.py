@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from mimickit.anim.char_model import CharModel, Joint, JointKind
 from mimickit.anim.mjcf import unit_vector
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 
 _HINGE_TYPES = ("revolute", "continuous")
 
@@ -30,7 +30,7 @@ def load_urdf(path: Path | str) -> CharModel:
     try:
         robot = ET.parse(path).getroot()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such character file") from None
+        raise MissingDataError(f"{path}: no such character file") from None
     except ET.ParseError as error:
         raise InputError(f"{path}: not readable as XML: {error}") from None
     links = {link.get("name", ""): link for link in robot.findall("link")}

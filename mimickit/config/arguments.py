@@ -62,6 +62,15 @@ class RunConfig:
     max_samples: int | None = option(
         "Stop training after this many samples.", default=None, shown_default="no limit", example="2000000"
     )
+    max_seconds: float | None = option(
+        "Stop training after the iteration in which it has run for this long; parts before a --resume count.",
+        default=None,
+        shown_default="no limit",
+        example="3600",
+    )
+    resume: bool = option(
+        "Go on with the training in --out_dir, where it wrote its last model.", default=False, example="true"
+    )
     test_episodes: int | None = option(
         "Episodes of a test.", default=None, shown_default="the agent's test_episodes", example="32"
     )
@@ -87,6 +96,8 @@ class RunConfig:
             ("devices", not cuda or len(cuda) == len(self.devices), "all of one kind, cpu or cuda"),
             ("devices", len(set(cuda)) == len(cuda), "different CUDA devices"),
             ("max_samples", self.max_samples is None or self.max_samples >= 1, "at least 1"),
+            ("max_seconds", self.max_seconds is None or self.max_seconds > 0, "more than 0"),
+            ("resume", not self.resume or self.mode == "train", "false with --mode test: only a training is resumed"),
             ("test_episodes", self.test_episodes is None or self.test_episodes >= 1, "at least 1"),
             ("rand_seed", self.rand_seed is None or 0 <= self.rand_seed < 2**32, "between 0 and 4294967295"),
             ("video", not self.video or self.mode == "test", "false while training: film a test (--mode test)"),
@@ -251,6 +262,7 @@ def _listed(words: Sequence[str]) -> str:
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
+    float: "a number",
     Path: "a path",
     tuple: "cpu or cuda:N",
 }

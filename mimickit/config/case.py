@@ -14,7 +14,10 @@ from mimickit.config.document import DEFAULT, Document, KeyPath, Source, fail, m
 from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.env_config import ENV_CONFIGS, CharEnvConfig
 from mimickit.config.schema import build_kind, field_sources, inner_configs, read_yaml
+from mimickit.errors import InputError, MissingDataError
 
+# Keys that name a file of settings; the others name data.
+_SETTINGS = ("smp_prior_cfg",)
 # What to do about a missing file, by the key that names it.
 _REMEDIES = {
     "motion_file": "; `nox -s data` builds the open clips",
@@ -40,7 +43,7 @@ class Case:
 def load_case(run: RunConfig, to_be_made: Collection[str] = ()) -> Case:
     """Read, check and combine the YAML files that ``run`` names.
 
-    ``to_be_made`` are keys of the agent's configuration whose files need not exist yet.
+    ``to_be_made`` are keys of the environment's and the agent's configurations whose files need not exist yet.
 
     The environment's ``engine`` block overrides values of the engine's file; its keys may belong to any backend, and
     the chosen backend uses those it knows. Raises InputError for anything unknown, missing, of the wrong type or out
@@ -50,7 +53,7 @@ def load_case(run: RunConfig, to_be_made: Collection[str] = ()) -> Case:
     env = build_kind(ENV_CONFIGS, "env_name", env_document)
     engine_document = _engine_document(read_yaml(run.engine_config), env_document)
     engine = build_kind(ENGINE_CONFIGS, "engine_name", engine_document)
-    _require_files(env, env_document, run)
+    _require_files(env, env_document, run, to_be_made)
     parts: list[tuple[str, Any, Document]] = [("engine", engine, engine_document), ("env", env, env_document)]
     agent: AgentConfig = PolicyFreeConfig()
     if run.agent_config is not None:
@@ -96,16 +99,18 @@ def _engine_document(engine: Document, env: Document) -> Document:
 
 
 def _require_files(config: Any, document: Document, run: RunConfig, to_be_made: Collection[str] = ()) -> None:
-    """Raise InputError for every path in ``config`` that is no file."""
+    """Raise one error for all paths in ``config`` that are no files: MissingDataError, unless one is of settings."""
     problems = []
+    kind: type[InputError] = MissingDataError
     for place, path in _named_files(config):
         key = document.key_name(place)
         reason = None if key in to_be_made else missing_file(path)
         if reason is not None:
             remedy = _REMEDIES.get(key, "").format(arg_file=run.arg_file or "args/CASE.txt")
             problems.append(f"{document.source(place)}: '{key}' must name a file: {reason}{remedy}")
+            kind = InputError if key in _SETTINGS else kind
     if problems:
-        fail(problems)
+        fail(problems, kind)
 
 
 def _named_files(config: Any, place: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:
@@ -116,6 +121,25 @@ def _named_files(config: Any, place: KeyPath = ()) -> Iterator[tuple[KeyPath, Pa
             yield here, value
         for there, inner_config in inner_configs(value):
             yield from _named_files(inner_config, (*here, *there))
+
+
+def effective_values(case: Case) -> dict[str, Any]:
+    """Every value under its dotted key, as in ``sources``; tuples are lists, paths text."""
+    parts = {name: getattr(case, name) for name in ("run", "engine", "env", "agent")}
+    return {key: value for name, config in parts.items() for key, value in _values(config, name)}
+
+
+def _values(config: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of the dataclass ``config``, which lies at ``prefix``."""
+    for spec in dataclasses.fields(config):
+        if not spec.metadata.get("key", True):
+            continue
+        key, value = f"{prefix}.{spec.name}", getattr(config, spec.name)
+        inner = inner_configs(value)
+        if not inner:
+            yield key, _plain(value)
+        for place, inner_config in inner:
+            yield from _values(inner_config, key + "".join(f"[{number}]" for number in place))
 
 
 def format_case(case: Case) -> str:

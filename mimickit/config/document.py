@@ -71,12 +71,12 @@ class Document:
         return Document(self.origin, values, sources, self.key_prefix)
 
 
-def fail(problems: Iterable[str]) -> NoReturn:
-    """Raise one ``InputError`` for all ``problems``."""
+def fail(problems: Iterable[str], kind: type[InputError] = InputError) -> NoReturn:
+    """Raise one ``InputError``, or one of the class ``kind``, for all ``problems``."""
     found = list(dict.fromkeys(problems))
     if len(found) == 1:
-        raise InputError(found[0])
-    raise InputError("\n  ".join([f"{len(found)} problems:", *found]))
+        raise kind(found[0])
+    raise kind("\n  ".join([f"{len(found)} problems:", *found]))
 
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 
-from mimickit.errors import InputError, MimicKitError
+from mimickit.errors import InputError, MimicKitError, classify
 
 _DESCRIPTION = """\
 Motion clips for the characters: build them from public recordings, look at them, make your own.
@@ -23,7 +23,8 @@ examples:
   python -m mimickit.data convert dance.bvh --from bvh --character g1 --output data/motions/g1/g1_dance.pkl
 
 python -m mimickit.data COMMAND --help explains a command, with examples.
-exit codes: 0 done, 2 something is wrong with the input, the network or the disk, 5 drawing failed, 130 interrupted.
+exit codes: 0 done, 2 something is wrong with the input or the network, 5 and 10 drawing failed, 8 the disk is full,
+11 a clip is missing that no recipe builds, 12 a package is missing, 130 interrupted.
 """
 # Each is a module of `commands` with DESCRIPTION, add_arguments and run; the text is its line in the overview.
 _COMMANDS: Mapping[str, str] = {
@@ -60,9 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     try:
         importlib.import_module(f"mimickit.data.commands.{options.command}").run(options, console)
-    except (MimicKitError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code if isinstance(error, MimicKitError) else InputError.exit_code
+    except (MimicKitError, OSError, ImportError) as error:
+        failure = classify(error)
+        print(f"error: {failure}", file=sys.stderr)
+        return failure.exit_code if isinstance(failure, MimicKitError) else InputError.exit_code
     except KeyboardInterrupt:
         print("interrupted; what was written so far is whole, and running this again completes it", file=sys.stderr)
         return 130

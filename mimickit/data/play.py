@@ -11,7 +11,7 @@ from mimickit.data.characters import model_path
 from mimickit.data.clip_file import CharacterClip
 from mimickit.data.motion import resampled
 from mimickit.data.recipes import RECIPES
-from mimickit.errors import InputError
+from mimickit.errors import MissingDataError
 from mimickit.render.recorder import Recorder
 from mimickit.render.scene import PropSpec, SceneSpec
 from mimickit.render.window import Window
@@ -32,13 +32,13 @@ def props_of(clip: CharacterClip) -> list[PropPlace]:
 def play(clip: CharacterClip, props: Sequence[PropPlace], assets: Path, video: Path | None) -> None:
     """Show the clip until the window is closed, or write it to the folder ``video`` once.
 
-    A clip of one built here comes with its objects; ``props`` are further ones. Raises `InputError` for an object's
-    file that is not there, `RenderError` when nothing can be drawn.
+    A clip of one built here comes with its objects; ``props`` are further ones. Raises `MissingDataError` for the
+    file of an object that is not there, `RenderError` when nothing can be drawn.
     """
     placed = [*props_of(clip), *props]
     for file, _ in placed:
         if not (assets / file).is_file():
-            raise InputError(f"there is no object {assets / file}")
+            raise MissingDataError(f"there is no object {assets / file}")
     scene = SceneSpec(
         char_file=model_path(clip.name, assets),
         body_names=tuple(body.name for body in clip.character.bodies),

@@ -32,7 +32,7 @@ from mimickit.engines.mujoco_scene import (
 )
 from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
 from mimickit.engines.props import PropState
-from mimickit.errors import CapacityError, InputError
+from mimickit.errors import CapacityError, InputError, MissingDataError
 
 # Which setting makes more room; an overflow of anything else is named as MuJoCo Warp names it.
 _CAPACITY_SETTINGS = {
@@ -104,7 +104,7 @@ def _import_mjcf(builder: newton.ModelBuilder, file: Path, source: str, **option
         and not any(folder.joinpath(mesh.get("file", "")).is_file() for folder in mesh_folders(file))
     ]
     if missing:
-        raise InputError(f"{file}: names meshes that do not exist: {', '.join(missing[:3])}")
+        raise MissingDataError(f"{file}: names meshes that do not exist: {', '.join(missing[:3])}")
     try:
         builder.add_mjcf(source, parse_visuals=False, **options)
     except (ValueError, OSError, KeyError) as error:

@@ -1,5 +1,7 @@
 """Episodes that start in windows of motion: from what a motion prior draws back to states of a character."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -76,6 +78,16 @@ class WindowStarts:
         for name, values in vars(self._decoded(windows)).items():
             getattr(self._states, name)[index] = values
         self._next = (self._next + len(windows)) % len(self)
+
+    def contents(self) -> dict[str, Any]:
+        """The states ``(B, S, ...)`` by name, which are the buffer's own, and which is renewed next."""
+        return {"states": dict(vars(self._states)), "next_row": self._next}
+
+    def restore(self, states: dict[str, Tensor], next_row: int) -> None:
+        """Take over what `contents` told of a buffer of this size."""
+        for name, values in vars(self._states).items():
+            values.copy_(states[name])
+        self._next = next_row
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[MotionFrame, Tensor]:
         """States ``(count, ...)`` to start in, and the frames that led there, ``(count, S, packed_size)``.

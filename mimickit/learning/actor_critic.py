@@ -5,8 +5,10 @@ function and on the method's policy loss, then let the new observations into the
 """
 
 import abc
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +105,23 @@ class ActorCriticAgent(Agent):
         env = self.env
         self.rollout = Rollout(self.config.steps_per_iter, env.num_envs, env.obs_size, env.action_size, env.device)
         super().begin_training()
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """All that move weights, by what they move."""
+        return {"actor": self.actor_optimizer, "critic": self.critic_optimizer}
+
+    def training_state(self) -> dict[str, Any]:
+        return super().training_state() | {
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers().items()},
+            "generator": self.generator.get_state(),
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        for name, optimizer in self.optimizers().items():
+            # An optimizer would keep the given tensors, and write into them.
+            optimizer.load_state_dict(copy.deepcopy(state["optimizers"][name]))
+        self.generator.set_state(state["generator"])
 
     def policy(self, obs: Tensor) -> DiagonalGaussian:
         """Distribution of normalised actions for the environment's current raw observations ``(N, obs_size)``."""

@@ -1,6 +1,7 @@
 """What all agents share: one environment, normalisers of observations and actions, and counts of what was seen."""
 
 import abc
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,23 @@ class Agent(nn.Module, abc.ABC):
         """Start all episodes anew; those under way do not count in the training return."""
         self.env.reset()
         self.train_returns.restart()
+
+    def training_state(self) -> dict[str, Any]:
+        """What learning depends on between two iterations: tensors and plain numbers, in nested dicts.
+
+        It is what `restart_episodes` does not make anew, and its tensors may be the agent's own.
+        """
+        return {
+            "model": dict(self.state_dict()),
+            "samples": self.samples,
+            "normalizer_samples": self.normalizer_samples,
+        }
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        """Take over what `training_state` told, after `begin_training`."""
+        self.load_state_dict(state["model"])
+        self.samples = state["samples"]
+        self.normalizer_samples = state["normalizer_samples"]
 
     @abc.abstractmethod
     def iterate(self) -> Metrics:

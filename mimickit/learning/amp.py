@@ -1,5 +1,7 @@
 """Adversarial motion priors (AMP, Peng 2021): PPO rewarded by a discriminator that is shown windows of motion."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -51,6 +53,16 @@ class AMPAgent(PPOAgent):
         self.disc_obs = torch.zeros(config.steps_per_iter, env.num_envs, env.disc_obs_size, device=env.device)
         self.replay = ReplayBuffer(config.disc_buffer_size, env.disc_obs_size, env.device)
         super().begin_training()
+
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return super().optimizers() | {"disc": self.disc_optimizer}
+
+    def training_state(self) -> dict[str, Any]:
+        return super().training_state() | {"replay": self.replay.contents()}
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        self.replay.restore(**state["replay"])
 
     def record_step(self, t: int) -> None:
         self.disc_obs[t] = getattr(self.env, self.view)()

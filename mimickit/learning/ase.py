@@ -60,6 +60,9 @@ class ASEAgent(AMPAgent):
         self.rollout_latents = torch.zeros(steps, num_envs, self.config.model.latent_dim, device=self.env.device)
         super().begin_training()
 
+    def optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return super().optimizers() | {"enc": self.enc_optimizer}
+
     def begin_step(self) -> None:
         """Draw new latents where an episode begins or the old one's time is over."""
         config, env = self.config, self.env

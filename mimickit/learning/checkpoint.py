@@ -4,7 +4,6 @@
 not load or a parameter is not finite.
 """
 
-import io
 import json
 import pickle
 import sys
@@ -69,10 +68,27 @@ def load_model(module: nn.Module, path: Path | str) -> None:
 
 def save_model(module: nn.Module, path: Path | str) -> None:
     """Write the module's ``state_dict``; atomic, so a reader never sees half of it."""
-    state = {name: tensor.detach().cpu().clone() for name, tensor in module.state_dict().items()}
-    content = io.BytesIO()
-    torch.save(state, content)
-    write_atomically(Path(path), content.getvalue())
+    write_tensors(dict(module.state_dict()), path)
+
+
+def write_tensors(content: Any, path: Path | str) -> None:
+    """Write nested dicts and lists of tensors and plain values, the tensors as they would be on the CPU; atomic.
+
+    Raises `OSError` with its number and a message that names ``path``.
+    """
+    write_atomically(Path(path), lambda file: torch.save(_on_cpu(content), file))
+
+
+def _on_cpu(value: Any) -> Any:
+    """``value`` with tensors on the CPU, as themselves alone: a view would be saved with all that it is a view of."""
+    if isinstance(value, dict):
+        return {key: _on_cpu(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_on_cpu(item) for item in value]
+    if not isinstance(value, Tensor):
+        return value
+    tensor = value.detach().cpu()
+    return tensor if tensor.untyped_storage().nbytes() == tensor.nbytes else tensor.clone()
 
 
 def non_finite(state: dict[str, Tensor]) -> list[str]:

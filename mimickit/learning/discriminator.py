@@ -1,6 +1,7 @@
 """What AMP, ADD and ASE ask of a discriminator: its loss, its reward, and old samples to remember (Peng 2021)."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -73,6 +74,15 @@ class ReplayBuffer:
         self._samples[: len(samples) - first] = samples[first:]
         self._next = (self._next + len(samples)) % capacity
         self.count = min(self.count + len(samples), capacity)
+
+    def contents(self) -> dict[str, Any]:
+        """What is remembered, a view ``(count, size)``, and where the next sample goes."""
+        return {"samples": self._samples[: self.count], "next_row": self._next}
+
+    def restore(self, samples: Tensor, next_row: int) -> None:
+        """Remember what `contents` told instead of anything else."""
+        self._samples[: len(samples)] = samples.to(self._samples.device)
+        self._next, self.count = next_row, len(samples)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """``(count, size)`` of the remembered samples, drawn with replacement."""

@@ -29,6 +29,10 @@ class Processes:
             dist.all_reduce(tensor)
         return tensor
 
+    def wait_for_all(self) -> None:
+        """Return when every process has come here."""
+        self.sum(torch.zeros(1, device=self.device)).item()
+
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Replace every gradient by its mean over processes, in one message."""
         if self.size == 1:

@@ -20,12 +20,25 @@ class Progress:
     """Reports one stage ("train" or "test") towards a goal of samples or episodes.
 
     ``status.json`` in ``out_dir`` is replaced atomically about once a second, so another process can follow the run.
+
+    Args:
+        max_seconds: the work also ends after this time, of which ``seconds_before`` was spent in earlier parts.
+        samples_before: of earlier parts.
     """
 
-    def __init__(self, stage: str, out_dir: Path | None, max_samples: int | None):
+    def __init__(
+        self,
+        stage: str,
+        out_dir: Path | None,
+        max_samples: int | None,
+        max_seconds: float | None = None,
+        samples_before: int = 0,
+        seconds_before: float = 0.0,
+    ):
         self.stage = stage
         self._path = out_dir / "status.json" if out_dir else None
-        self._max_samples = max_samples
+        self._max_samples, self._samples_before = max_samples, samples_before
+        self._max_seconds, self._seconds_before = max_seconds, seconds_before
         self._start = time.monotonic()
         self._next_status = 0.0
         self._next_line = 0.0
@@ -50,10 +63,11 @@ class Progress:
             final: write and show this one whatever the time.
         """
         now = time.monotonic()
-        if fraction is None and self._max_samples:
-            fraction = min(samples / self._max_samples, 1.0)
         elapsed = now - self._start
-        eta = elapsed * (1.0 - fraction) / fraction if fraction else None
+        if fraction is None:
+            fraction, eta = self._towards_goal(samples, elapsed)
+        else:
+            eta = elapsed * (1.0 - fraction) / fraction if fraction else None
         if self._path and (final or now >= self._next_status):
             self._next_status = now + STATUS_INTERVAL
             status = {
@@ -64,6 +78,8 @@ class Progress:
                 "mean_return": mean_return,
                 "samples_per_s": samples_per_s,
                 "eta_s": eta,
+                "wall_s": self._seconds_before + elapsed,
+                "max_seconds": self._max_seconds,
             }
             write_atomically(self._path, (json.dumps(status) + "\n").encode())
         line = self._line(samples, episodes, mean_return, samples_per_s, fraction, eta)
@@ -72,6 +88,20 @@ class Progress:
         elif final or now >= self._next_line:
             self._next_line = now + LINE_INTERVAL
             print(line, flush=True)
+
+    def _towards_goal(self, samples: int, elapsed: float) -> tuple[float | None, float | None]:
+        """The share of the work that is done, and the seconds left: to whichever end comes first."""
+        fractions, etas = [], []
+        if self._max_samples:
+            fractions.append(min(samples / self._max_samples, 1.0))
+            if samples > self._samples_before:
+                left = max(self._max_samples - samples, 0)
+                etas.append(elapsed * left / (samples - self._samples_before))
+        if self._max_seconds:
+            wall = self._seconds_before + elapsed
+            fractions.append(min(wall / self._max_seconds, 1.0))
+            etas.append(max(self._max_seconds - wall, 0.0))
+        return max(fractions, default=None), min(etas, default=None)
 
     def _line(
         self,

@@ -1,6 +1,7 @@
 """Score-matching motion priors (SMP, Mu 2025): PPO rewarded by a diffusion model of motion that stays as it is."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,6 +113,17 @@ class SMPAgent(PPOAgent):
                 flush=True,
             )
         super().begin_training()
+
+    def training_state(self) -> dict[str, Any]:
+        counts = {"judged_samples": self.judged_samples, "smp_iterations": self.iterations}
+        starts = {} if self.starts is None else {"starts": self.starts.contents()}
+        return super().training_state() | counts | starts
+
+    def load_training_state(self, state: dict[str, Any]) -> None:
+        super().load_training_state(state)
+        self.judged_samples, self.iterations = state["judged_samples"], state["smp_iterations"]
+        if self.starts is not None:
+            self.starts.restore(**state["starts"])
 
     def iterate(self) -> Metrics:
         metrics = super().iterate()

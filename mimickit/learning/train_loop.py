@@ -5,7 +5,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -17,12 +17,16 @@ from mimickit.learning.logger import Logger
 from mimickit.learning.progress import Progress
 from mimickit.learning.return_tracker import statistics
 from mimickit.learning.test_loop import TestResult, run_test
+from mimickit.learning.train_state import Course, SavedTraining, StateWriter
+
+LIMITS = ("", "max_samples", "max_seconds")
 
 
 @dataclass(frozen=True)
 class TrainResult:
-    """What a training run came to. ``samples_per_s`` leaves out the first iteration (when there are more) and tests;
-    ``interrupted`` is the signal that ended it early, or 0."""
+    """What a training came to, with the parts before a resumption. ``samples_per_s`` leaves out tests and each part's
+    first iteration (when there are more); ``interrupted`` is the signal that ended it early, or 0; ``ended_by`` is
+    "signal", "max_samples" or "max_seconds"."""
 
     samples: int
     iterations: int
@@ -30,6 +34,7 @@ class TrainResult:
     wall_s: float
     test: TestResult
     interrupted: int
+    ended_by: str
 
 
 @contextmanager
@@ -54,6 +59,13 @@ def stop_on_signal(insist: bool) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
+def reached_limit(max_samples: int | None, max_seconds: float | None, samples: int, wall_s: float) -> str:
+    """The limit that a training of so many samples and seconds has reached: its name, or "" for none."""
+    if max_samples is not None and samples >= max_samples:
+        return "max_samples"
+    return "max_seconds" if max_seconds is not None and wall_s >= max_seconds else ""
+
+
 def train(
     agent: Agent,
     out_dir: Path | None,
@@ -62,63 +74,87 @@ def train(
     progress: Progress | None,
     test_episodes: int,
     save_int_models: bool,
+    max_seconds: float | None = None,
+    states: StateWriter | None = None,
+    resumed: SavedTraining | None = None,
 ) -> TrainResult:
-    """Train until ``max_samples`` samples of all processes (without one, until SIGTERM or Ctrl-C).
+    """Train until ``max_samples`` samples of all processes or ``max_seconds`` of wall time, whichever comes first, or
+    SIGTERM or Ctrl-C; ends with an iteration.
 
     Only the first process is given ``out_dir``, ``logger`` and ``progress``. Every ``iters_per_output`` iterations, and
-    at the end, the policy is tested, a log row written and the model saved.
+    at the end, the policy is tested, a log row written, and the training's state and the model saved.
+
+    Args:
+        states: writes this process's state.
+        resumed: the training to go on with, which ``agent`` was made to be (`SavedTraining.restore`). One that has
+            reached a limit is only brought to its end: its model file is written.
 
     Raises:
         DivergenceError, CapacityError, ProcessGroupError.
     """
     config = agent.config
-    iterations = math.ceil(max_samples / agent.samples_per_iteration) if max_samples else None
-    agent.begin_training()
-    start = time.monotonic()
-    timed_samples, timed_seconds = 0, 0.0
+    if resumed:
+        course, test = replace(resumed.course), resumed.test
+        if out_dir:
+            save_model(agent, out_dir / "model.pt")  # what stands there may be older or newer than the state
+    else:
+        course, test = Course(), None
+        agent.begin_training()
+    start = time.monotonic() - course.wall_s
+    stop, limit = _agreed(agent, 0, reached_limit(max_samples, max_seconds, agent.samples, course.wall_s))
     with stop_on_signal(insist=agent.processes.size == 1) as signals:
-        iteration = 0
-        while True:
+        first = True
+        while not (stop or limit):
             began = time.monotonic()
             metrics = agent.iterate()
-            stop = _any_process(agent, signals)
-            last = bool(stop) or (iterations is not None and iteration + 1 >= iterations)
-            output = last or iteration % config.iters_per_output == 0
+            iteration = course.iterations
+            limit = reached_limit(max_samples, max_seconds, agent.samples, time.monotonic() - start)
+            stop, limit = _agreed(agent, signals[0] if signals else 0, limit)
+            output = bool(stop or limit) or iteration % config.iters_per_output == 0
             if output and agent.env.device.type == "cuda":
                 torch.cuda.synchronize(agent.env.device)
-            elapsed = time.monotonic() - began
-            if iteration == 0:
-                first_rate = agent.samples_per_iteration / elapsed
-            else:
-                timed_samples += agent.samples_per_iteration
-                timed_seconds += elapsed
-            rate = timed_samples / timed_seconds if timed_samples else first_rate
+            course.count(agent.samples_per_iteration, time.monotonic() - began, first)
+            first = False
             if output:
-                test = _output(agent, iteration, metrics, start, out_dir, logger, test_episodes, save_int_models)
+                test = _output(agent, iteration, metrics, start, logger, test_episodes)
+                course.wall_s = time.monotonic() - start
+                if states:
+                    states.write(agent, course, test)
+                if out_dir:
+                    _save_models(agent, out_dir, save_int_models)
+            assert test is not None  # the first iteration is an output, and what is resumed ended with one
             if progress:
-                progress.update(agent.samples, test.episodes.episodes, test.episodes.mean_return, rate, final=last)
-            iteration += 1
-            if last:
-                break
-            if output:
+                episodes, last = test.episodes, bool(stop or limit)
+                progress.update(
+                    agent.samples, episodes.episodes, episodes.mean_return, course.samples_per_s, final=last
+                )
+            if output and not (stop or limit):
                 agent.restart_episodes()
+    assert test is not None
     return TrainResult(
         samples=agent.samples,
-        iterations=iteration,
-        samples_per_s=rate,
+        iterations=course.iterations,
+        samples_per_s=course.samples_per_s,
         wall_s=time.monotonic() - start,
         test=test,
         interrupted=stop,
+        ended_by="signal" if stop else limit,
     )
 
 
-def _any_process(agent: Agent, signals: list[int]) -> int:
-    """The signal that asked this process to stop, or another process: all must leave the loop together. 0: none did."""
-    own = signals[0] if signals else 0
+def _save_models(agent: Agent, out_dir: Path, save_int_models: bool) -> None:
+    save_model(agent, out_dir / "model.pt")
+    if save_int_models:
+        save_model(agent, out_dir / f"model_{agent.samples:012d}.pt")
+
+
+def _agreed(agent: Agent, stop: int, limit: str) -> tuple[int, str]:
+    """What ends the training in every process alike: a signal that any of them got, and the first one's limit."""
     if agent.processes.size == 1:
-        return own
-    total = agent.processes.sum(torch.tensor([float(own)], device=agent.env.device)).item()
-    return own or (int(signal.SIGTERM) if total else 0)
+        return stop, limit
+    code = LIMITS.index(limit) if agent.processes.is_first else 0
+    total_stop, agreed = agent.processes.sum(torch.tensor([float(stop), float(code)], device=agent.env.device)).tolist()
+    return stop or (int(signal.SIGTERM) if total_stop else 0), LIMITS[int(agreed)]
 
 
 def _output(
@@ -126,12 +162,10 @@ def _output(
     iteration: int,
     metrics: Metrics,
     start: float,
-    out_dir: Path | None,
     logger: Logger | None,
     test_episodes: int,
-    save_int_models: bool,
 ) -> TestResult:
-    """Check, test, log and save."""
+    """Check, test and log."""
     values = {name: float(value) for name, value in metrics.items()}
     check_finite(agent, values, iteration)
     agent.env.engine.check_capacity()
@@ -140,7 +174,7 @@ def _output(
     agent.train_returns.clear_totals()
     training_diagnostics = _mean_diagnostics(agent)
     test = run_test(agent, test_episodes)
-    if logger and out_dir:
+    if logger:
         row: dict[str, float] = {
             "Iteration": iteration,
             "Wall_Time": (time.monotonic() - start) / 3600.0,
@@ -158,9 +192,6 @@ def _output(
         if bad:
             raise DivergenceError(f"iteration {iteration}: not finite: {', '.join(bad)}")
         logger.write(row, agent.samples)
-        save_model(agent, out_dir / "model.pt")
-        if save_int_models:
-            save_model(agent, out_dir / f"model_{agent.samples:012d}.pt")
     return test
 
 

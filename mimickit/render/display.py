@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from mimickit.errors import RenderError
+from mimickit.errors import DisplayError
 
 if TYPE_CHECKING:
     from newton.viewer import ViewerGL
@@ -31,20 +31,20 @@ def open_viewer(width: int, height: int, on_screen: bool) -> "ViewerGL":
     the whole process when its window module is first imported, so a later viewer follows the first one.
 
     Raises:
-        RenderError: no OpenGL 3.3 context can be had; the message names packages and environment variables.
+        DisplayError: no OpenGL 3.3 context can be had; the message names packages and environment variables.
     """
     import pyglet
 
     if on_screen and not has_display():
-        raise RenderError("There is no display to open a window on (DISPLAY is not set). Use --video true instead.")
+        raise DisplayError("There is no display to open a window on (DISPLAY is not set). Use --video true instead.")
     if "pyglet.window" not in sys.modules:
         device = None if on_screen else egl_device()
         if device is None and not has_display():
-            raise RenderError(f"No OpenGL: EGL does not work here and there is no display. {REMEDY}")
+            raise DisplayError(f"No OpenGL: EGL does not work here and there is no display. {REMEDY}")
         pyglet.options["headless"] = device is not None
         pyglet.options["headless_device"] = device or 0
     elif on_screen and pyglet.options["headless"]:
-        raise RenderError("This process already draws off screen, so it cannot open a window. Use another process.")
+        raise DisplayError("This process already draws off screen, so it cannot open a window. Use another process.")
 
     try:
         import warp as wp
@@ -55,8 +55,10 @@ def open_viewer(width: int, height: int, on_screen: bool) -> "ViewerGL":
         logging.getLogger("newton._src.viewer.gl.gui").setLevel(logging.ERROR)  # its panels are not used
         with wp.ScopedDevice("cpu"):
             return ViewerGL(width=width, height=height, headless=not on_screen)
-    except Exception as error:  # pyglet, ctypes and driver failures share no base class
-        raise RenderError(f"No OpenGL 3.3 context ({type(error).__name__}: {error}). {REMEDY}") from error
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:  # failures share no base class, and pyglet's ShaderException is no Exception
+        raise DisplayError(f"No OpenGL 3.3 context ({type(error).__name__}: {error}). {REMEDY}") from error
 
 
 def egl_device() -> int | None:

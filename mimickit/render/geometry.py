@@ -8,7 +8,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 
 # MuJoCo geometry type -> what it is drawn as, and how its size vector becomes the scale of a unit shape.
 # A capsule's scale is (radius, radius, half height), which the viewer's capsule batch expects.
@@ -73,7 +73,7 @@ def load_figure(path: Path) -> Figure:
         InputError: the file is missing, does not compile, or holds nothing that can be drawn.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file; a character or prop file (MJCF or URDF) is needed to draw it")
+        raise MissingDataError(f"{path}: no such file; a character or prop file (MJCF or URDF) is needed to draw it")
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         spec.compiler.fusestatic = False

@@ -1,5 +1,6 @@
 """A small repository with a stub in place of the framework."""
 
+import argparse
 import csv
 import io
 import json
@@ -11,9 +12,10 @@ from typing import Any
 
 import pytest
 
-from ci.e2e import run_e2e
-from ci.options import parse
+from ci import e2e
+from ci.host import Gpu
 from ci.progress import PlainDisplay
+from ci.roots import find_root
 from ci.stages import Programs
 
 STUB = Path(__file__).with_name("stub_trainer.py")
@@ -67,16 +69,32 @@ class Matrix:
     def run(self, *arguments: str, **faults: object) -> Outcome:
         self.write("faults", "".join(f"{name} {value}\n" for name, value in faults.items()))
         stream = io.StringIO()
-        given = ["--engine-config", "mujoco_engine.yaml", "--require-deps", "numpy", *arguments]
-        if "--devices-train" not in given:
-            given += ["--devices-train", "cpu"]
-        code = run_e2e(parse(given, self.repository), self.repository, self.programs(), PlainDisplay(stream))
-        (root,) = (self.repository / "output" / "train").glob("*")
+        given = list(arguments)
+        if not {"--resume", "--retry-failed"} & set(given):
+            given = ["--engine-config", "mujoco_engine.yaml", "--require-deps", "numpy", "--jobs", "1", *given]
+            if "--devices-train" not in given:
+                given += ["--devices-train", "cpu"]
+        before = self.roots()
+        parser = argparse.ArgumentParser()
+        e2e.add_arguments(parser)
+        code = e2e.run(parser.parse_args(given), self.repository, self.programs(), PlainDisplay(stream))
+        (root,) = self.roots() - before or {find_root(self.repository, given[given.index("--resume") + 1])}
         return Outcome(code, root, stream.getvalue())
+
+    def roots(self) -> set[Path]:
+        return set((self.repository / "output" / "train").glob("*"))
 
     def calls(self) -> list[dict[str, Any]]:
         """The stages the stub was started for, in order, with their options."""
         return [json.loads(line) for line in (self.repository / "calls.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has two GPUs, as far as the matrix looks."""
+    found = (Gpu("H100", 80.0, "600.1"), Gpu("H100", 80.0, "600.1"))
+    for module in ("ci.options", "ci.e2e"):
+        monkeypatch.setattr(f"{module}.gpus", lambda: found)
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 FRAMES = 12
+TIMED_SAMPLES = 400_000  # of a training that ends by time
 SIZE = 64
 
 
@@ -36,7 +37,20 @@ def main() -> int:
         environment = {name: os.environ.get(name) for name in wanted}
         calls.write(json.dumps({"stage": stage, "options": options, "environment": environment}) + "\n")
     (out_dir / "status.json").write_text(json.dumps({"stage": stage, "samples": 5, "max_samples": 10}))
-    return STAGES[stage](options, out_dir, faults)
+    here = f"{case_of(options)}:{out_dir.name}"
+    if faults.get("sleep_in") in (here, f"{here}:{options['num_envs'][0]}"):
+        (out_dir / "model.pt").write_text("half")
+        if out_dir.name == "long":
+            (out_dir / "train_state.pt").write_text("state")
+        announce(Path(faults_file).with_name("asleep"), str(os.getpid()))
+        time.sleep(600)
+    began = time.time()
+    time.sleep(float(faults.get("stage_takes", 0.0)))
+    code = STAGES[stage](options, out_dir, faults)
+    if "spans" in faults:
+        with Path(faults["spans"]).open("a") as spans:
+            spans.write(f"{case_of(options)} {began} {time.time()}\n")
+    return code
 
 
 def prior(options: dict[str, list[str]], calls: Path, faults: dict[str, str]) -> int:
@@ -60,6 +74,10 @@ def parse(arguments: list[str]) -> dict[str, list[str]]:
     return options
 
 
+def case_of(options: dict[str, list[str]]) -> str:
+    return Path(options["arg_file"][0]).stem
+
+
 def fail(out_dir: Path, kind: str, code: int, message: str) -> int:
     (out_dir / "error.json").write_text(json.dumps({"kind": kind, "exit_code": code, "message": message}))
     print(message, file=sys.stderr)
@@ -75,7 +93,14 @@ def checkpoint(model: Path) -> int:
 
 
 def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
-    num_envs, samples = int(options["num_envs"][0]), int(options["max_samples"][0])
+    num_envs = int(options["num_envs"][0])
+    samples = int(options["max_samples"][0]) if "max_samples" in options else TIMED_SAMPLES
+    if "resume" in options and not (out_dir / "train_state.pt").exists():
+        return fail(out_dir, "input", 2, "nothing to resume")
+    if "train_port_taken" in faults:
+        Path(faults["ports"]).open("a").write(options["master_port"][0] + "\n")
+        if len(Path(faults["ports"]).read_text().split()) <= int(faults["train_port_taken"]):
+            return fail(out_dir, "process_group", 7, f"port {options['master_port'][0]} is in use")
     if num_envs > int(faults.get("train_oom_above", num_envs)):
         return fail(out_dir, "out_of_memory", 3, f"{num_envs} environments do not fit")
     if num_envs > int(faults.get("train_capacity_above", num_envs)):
@@ -89,6 +114,10 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
         raise RuntimeError("no such thing")
     if "train_hang" in faults:
         hang(Path(faults["train_hang"]))
+    if "train_fork_bomb" in faults:
+        fork_bomb()
+    if "train_disk_full" in faults:
+        Path("/dev/full").write_text("a model")  # as Linux has it: every write fails with ENOSPC
     if "train_sleep" in faults:
         announce(Path(faults["train_sleep"]), str(os.getpid()))
         time.sleep(600)
@@ -99,15 +128,16 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
         Path(faults["train_leaves_child"]).write_text(str(child.pid))
     nan = float("nan")
     if "train_no_model" not in faults:
-        (out_dir / "model.pt").write_text(json.dumps([0.5, nan if "model_nan" in faults else 1.0]))
+        (out_dir / "model.pt").write_text(json.dumps([0.5, nan if "model_nan" in faults or faults.get("model_nan_in") == out_dir.name else 1.0]))
     loss = "nan" if "train_log_nan" in faults else "0.25"
     (out_dir / "log.txt").write_text(f"Iteration  Samples  Loss\n0  {samples // 2}  0.5\r\n1  {samples}  {loss}\r\n")
     summary = {
-        "samples": samples - 1 if "train_few_samples" in faults else samples,
+        "samples": samples - ("train_few_samples" in faults or faults.get("train_few_samples_in") == out_dir.name),
         "samples_per_s": 1234.5,
         "engine": "mujoco",
         "devices": ["cpu"] if "train_on_cpu" in faults else options["devices"],
         "device_name": "Stub",
+        "versions": {"mujoco": "3.17.0", "torch": "2.13.0"},
         "seed": int(options["rand_seed"][0]),
     }
     (out_dir / "train_summary.json").write_text(json.dumps(summary))
@@ -116,10 +146,12 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
 
 
 def test(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
+    if "test_silent" in faults:
+        return 0
     if "test_out_of_memory" in faults:
         return fail(out_dir, "out_of_memory", 3, "no room for the test")
     episodes = int(options["test_episodes"][0]) - ("test_few_episodes" in faults)
-    value = float("nan") if "test_nan" in faults else 5.25
+    value = float("nan") if "test_nan" in faults or faults.get("test_nan_in") == case_of(options) else 5.25
     metrics = {"mean_return": value, "mean_ep_len": 20.5, "episodes": episodes, "engine": "mujoco"}
     metrics |= {"device": options["devices"][0], "seed": int(options["rand_seed"][0])}
     if "test_no_metrics" not in faults:
@@ -167,6 +199,24 @@ def hang(pids: Path) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     announce(pids, f"{os.getpid()} {child.pid}")
     time.sleep(600)
+
+
+def fork_bomb() -> None:
+    """Never end; processes that are deaf to TERM, in sessions of their own, and gone from each pid in a moment.
+
+    Not one to be afraid of: there are never more of them than a few, and after a minute none.
+    """
+    until = time.monotonic() + 60.0
+    for _ in range(8):
+        if os.fork() == 0:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            while time.monotonic() < until:
+                os.setsid()
+                time.sleep(0.05)
+                if os.fork() > 0:
+                    os._exit(0)
+            os._exit(0)
+    time.sleep(60.0)
 
 
 def announce(path: Path, text: str) -> None:

@@ -46,13 +46,6 @@ def test_cases_are_chosen_by_file_stem_or_path_each_once(cases):
     assert names(select(cases, asked)) == ["amp_g1", "ase_humanoid"]
 
 
-def test_shards_are_disjoint_and_complete(cases):
-    shards = [names(select(cases, shard=(index, 4))) for index in (1, 2, 3, 4)]
-    assert shards[0] == ["amp_g1", "view_motion_g1"]
-    assert sorted(sum(shards, [])) == names(cases)
-    assert [len(shard) for shard in shards] == [2, 2, 1, 1]
-
-
 def test_trainable_only_leaves_the_others_out(cases):
     assert names(select(cases, include_nontrainable=False)) == names(cases)[:4]
 
@@ -62,7 +55,6 @@ def test_trainable_only_leaves_the_others_out(cases):
     [
         ({"names": ["amp_g2_args.txt"]}, "amp_g2_args; did you mean amp_g"),
         ({"names": ["view_motion_g1_args"], "include_nontrainable": False}, "no case is selected"),
-        ({"shard": (7, 7)}, "shard 7/7 keeps none"),
     ],
 )
 def test_an_unknown_or_empty_choice_is_an_error(cases, choice, words):

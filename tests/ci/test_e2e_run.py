@@ -25,7 +25,9 @@ print('all_pass',ok==len(rows))
 COLUMNS = (
     "case method case_type variant agent_config num_envs train_rc train_timeout train_ok test_rc test_ok viz_rc viz_ok "
     "final_ok note out_dir train_out_dir train_log test_log viz_log engine device seed commit samples samples_per_s "
-    "mean_return mean_ep_len episodes frames train_seconds test_seconds viz_seconds"
+    "mean_return mean_ep_len episodes frames train_seconds test_seconds viz_seconds "
+    "long_rc long_ok long_log long_samples long_samples_per_s long_seconds failure repeats seconds memory_gb dirty "
+    "device_name driver engine_version packages"
 )
 
 
@@ -81,7 +83,16 @@ def test_a_case_that_works_passes_and_every_table_says_so(matrix):
         "test_log": f"{run}/test.log",
         "viz_log": f"{run}/viz.log",
         "engine": "mujoco",
-        "device": "cpu (Stub)",
+        "device": "cpu",
+        "device_name": "Stub",
+        "driver": "",
+        "engine_version": "3.17.0",
+        "packages": "mujoco 3.17.0, torch 2.13.0",
+        "dirty": "0",
+        "failure": "",
+        "repeats": "0",
+        "long_rc": "",
+        "long_ok": "",
         "seed": "1",
         "commit": "unknown",
         "samples": str(64 * 8 * 4),
@@ -211,7 +222,7 @@ def test_a_missing_clip_fails_the_case_with_the_reason(matrix):
 
 
 def test_a_hang_is_ended_at_its_deadline_with_its_children(matrix, tmp_path, monkeypatch):
-    monkeypatch.setattr("ci.process.GRACE_SECONDS", 0.3)
+    monkeypatch.setattr("ci.stages.TRAIN_GRACE", 0.3)
     pids = tmp_path / "pids"
     outcome = matrix.run("--train-timeout", "1.5", train_hang=pids)
     assert outcome.code == 1
@@ -310,18 +321,18 @@ def test_a_missing_package_is_red_before_anything_starts(matrix):
 
 
 RUNNER = """
-import sys
+import argparse, sys
 from pathlib import Path
-from ci import process
-from ci.e2e import run_e2e
-from ci.options import parse
+from ci import e2e, process, stages
 from ci.stages import Programs
-process.GRACE_SECONDS = 0.3
-repository, stub = Path(sys.argv[1]), sys.argv[2]
+process.GRACE_SECONDS = stages.TRAIN_GRACE = 0.3
+repository, stub, *arguments = Path(sys.argv[1]), *sys.argv[2:]
 role = {name: (sys.executable, stub, name, str(repository / "faults")) for name in ("run", "data", "checkpoint")}
-given = ["--engine-config", "mujoco_engine.yaml", "--devices-train", "cpu", "--require-deps", "numpy"]
-sys.exit(run_e2e(parse(given, repository), repository, Programs(**role)))
+parser = argparse.ArgumentParser()
+e2e.add_arguments(parser)
+sys.exit(e2e.run(parser.parse_args(arguments), repository, Programs(**role)))
 """
+GIVEN = ("--engine-config", "mujoco_engine.yaml", "--devices-train", "cpu", "--require-deps", "numpy", "--jobs", "1")
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
@@ -331,7 +342,7 @@ def test_ending_the_matrix_ends_its_processes_and_is_red(matrix, case_adder, tmp
     matrix.write("faults", f"train_hang {pids}\n")
     stub = str(Path(__file__).with_name("stub_trainer.py"))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub], env=environment)
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub, *GIVEN], env=environment)
     try:
         until(pids.exists)
         runner.send_signal(signal.Signals[name])
@@ -352,7 +363,7 @@ def test_killing_the_matrix_ends_its_stage(matrix, tmp_path):
     matrix.write("faults", f"train_sleep {pids}\n")
     stub = str(Path(__file__).with_name("stub_trainer.py"))
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub], env=environment)
+    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub, *GIVEN], env=environment)
     try:
         until(pids.exists)
     finally:

@@ -1,18 +1,22 @@
 """What a command line means, with and without a GPU."""
 
+import argparse
+import json
+
 import pytest
 
 from ci import __main__ as command
 from ci.cases import Case
 from ci.errors import UsageError
+from ci.host import Gpu
 from ci.ladder import rungs
-from ci.options import parse
+from ci.options import add_arguments, options_as_json, options_from_json, parse, resolve
 
 
 @pytest.fixture
 def gpus(monkeypatch):
     def have(*names):
-        monkeypatch.setattr("ci.options.gpu_names", lambda: names)
+        monkeypatch.setattr("ci.options.gpus", lambda: tuple(Gpu(name, 80.0, "600.1") for name in names))
 
     have()
     return have
@@ -64,11 +68,13 @@ def test_every_option_of_the_specification_is_accepted_and_kept(matrix, gpus):
         "--devices-nontrainable cuda:1 --include-nontrainable --root-out mine --profile pr --shard 2/3 "
         "--default-ladder 5,4 --pi-plus-ladder 3,2 --amp-pi-plus-ladder 2,1 --train-iters 6 --train-timeout 7 "
         "--test-timeout 8 --viz-timeout 9 --test-episodes 10 --viz-episodes 2 --nontrainable-num-envs 3 "
-        "--nontrainable-max-samples 64 --require-deps numpy,pillow"
+        "--nontrainable-max-samples 64 --require-deps numpy,pillow --jobs 3 --deadline 100 --rand-seed 4 "
+        "--one-device-each"
     )
     options = parse(given.split(), matrix.repository)
     assert options.names == ("a.txt", "b.txt", "c.txt")
     assert (options.root_out, options.shard, options.require_deps) == ("mine", (2, 3), ("numpy", "pillow"))
+    assert (options.jobs, options.deadline, options.seed, options.one_device_each) == (3, 100.0, 4, True)
     assert (options.devices_nontrainable, options.include_nontrainable) == (("cuda:1",), True)
     profile = options.profile
     assert (profile.default_ladder, profile.pi_plus_ladder, profile.amp_pi_plus_ladder) == ((5, 4), (3, 2), (2, 1))
@@ -84,7 +90,7 @@ def test_every_option_of_the_specification_is_accepted_and_kept(matrix, gpus):
         (["--default-ladder", "32,64"], "a ladder goes down"),
         (["--default-ladder", "32,0"], "above 0"),
         (["--shard", "4/3"], "I/N with 1 <= I <= N"),
-        (["--train-timeout", "nan"], "expected seconds above 0"),
+        (["--train-timeout", "nan"], "expected a number above 0"),
         (["--train-iters", "-1"], "expected a whole number"),
         (["--cases", ","], "expected one or more names"),
         (["--prof", "pr"], "unrecognized arguments: --prof"),
@@ -100,9 +106,36 @@ def test_a_bad_value_ends_with_code_2_and_says_why(arguments, words, capsys):
 
 
 @pytest.mark.parametrize("name", ["../elsewhere", "a/b", "..", ""])
-def test_a_root_is_one_folder_under_output(matrix, gpus, name):
-    with pytest.raises(UsageError, match="one folder name"):
-        parse(["--root-out", name], matrix.repository)
+def test_a_root_is_one_folder_under_output(capsys, name):
+    with pytest.raises(SystemExit):
+        command.main(["e2e", "--root-out", name])
+    assert "one folder name" in capsys.readouterr().err
+
+
+def test_options_come_back_from_json_as_they_were(matrix, gpus):
+    given = ["a.txt", "--shard", "2/3", "--profile", "longcycle", "--long-max-samples", "9", "--default-ladder", "3,2"]
+    options = parse(given, matrix.repository)
+    content = json.loads(json.dumps(options_as_json(options)))
+    assert options_from_json(content) == options
+    assert (options.profile.long_max_samples, options.profile.long_budget_hours) == (9, None)
+    for change in ({"colour": "red"}, {"profile": {}}, {"profile": 3}):
+        with pytest.raises(ValueError, match="not those of this version"):
+            options_from_json({**content, **change})
+
+
+def test_a_plan_decides_profile_and_seed(matrix, gpus):
+    parser = argparse.ArgumentParser()
+    add_arguments(parser)
+
+    def planned(*arguments):
+        return resolve(parser.parse_args(arguments), matrix.repository, ("nightly", 7))
+
+    assert (planned().profile.name, planned().seed) == ("nightly", 7)
+    assert planned("--profile", "nightly", "--rand-seed", "7").seed == 7
+    with pytest.raises(UsageError, match="--profile pr contradicts the plan, which says nightly"):
+        planned("--profile", "pr")
+    with pytest.raises(UsageError, match="--rand-seed 1 contradicts the plan, which says 7"):
+        planned("--rand-seed", "1")
 
 
 def test_an_unknown_case_ends_with_code_2(monkeypatch, matrix, gpus, capsys):
@@ -119,5 +152,5 @@ def test_an_unknown_case_ends_with_code_2(monkeypatch, matrix, gpus, capsys):
 def test_pi_plus_has_ladders_of_its_own(matrix, gpus, name, method, first):
     matrix.write("data/agents/a.yaml", "steps_per_iter: 32\n")
     case = Case(name, f"args/{name}.txt", method, "trainable", "train", "data/agents/a.yaml", "data/envs/e.yaml")
-    tries = rungs(case, parse([], matrix.repository), matrix.repository)
+    tries = rungs(case, parse([], matrix.repository).profile, 1, matrix.repository)
     assert (tries[0].num_envs, tries[0].max_samples) == (first, first * 32 * 4)

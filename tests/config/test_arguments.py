@@ -20,8 +20,8 @@ WITHOUT_ARG_FILE = [
 NEEDED = "--engine_config data/engines/mujoco_engine.yaml\n--env_config data/envs/deepmimic_humanoid_env.yaml\n"
 KEYS = [
     "arg_file", "mode", "num_envs", "engine_config", "env_config", "agent_config", "devices", "visualize", "video",
-    "out_dir", "model_file", "max_samples", "test_episodes", "logger", "rand_seed", "master_port", "save_int_models",
-    "print_config",
+    "out_dir", "model_file", "max_samples", "max_seconds", "resume", "test_episodes", "logger", "rand_seed",
+    "master_port", "save_int_models", "print_config",
 ]  # fmt: skip
 
 
@@ -51,6 +51,8 @@ def test_the_committed_arg_file() -> None:
         out_dir=Path("output"),
         model_file=None,
         max_samples=None,
+        max_seconds=None,
+        resume=False,
         test_episodes=None,
         logger="txt",
         rand_seed=None,
@@ -141,7 +143,7 @@ def test_nothing_else_is_a_boolean(word: str) -> None:
     [
         ("--num_env 4", "unknown key '--num_env'; the nearest valid key is '--num_envs'"),
         ("--visualise true", "unknown key '--visualise'; the nearest valid key is '--visualize'"),
-        ("--sources x", "unknown key '--sources'; the nearest valid key is '--devices'"),
+        ("--sources x", "unknown key '--sources'; the nearest valid key is '--resume'"),
         ("--num_envs many", "'--num_envs' must be a whole number, not 'many'"),
         ("--num_envs 1.5", "'--num_envs' must be a whole number, not '1.5'"),
         ("--num_envs 0", "'--num_envs' must be at least 1, not '0'"),
@@ -152,6 +154,10 @@ def test_nothing_else_is_a_boolean(word: str) -> None:
         ("--max_samples lots", "'--max_samples' must be a whole number, not 'lots'"),
         ("--max_samples nan", "'--max_samples' must be a whole number, not 'nan'"),
         ("--max_samples 0", "'--max_samples' must be at least 1, not '0'"),
+        ("--max_seconds soon", "'--max_seconds' must be a number, not 'soon'"),
+        ("--max_seconds 0", "'--max_seconds' must be more than 0, not '0'"),
+        ("--max_seconds inf", "'--max_seconds' must be a number, not 'inf'"),
+        ("--resume true --mode test", "'--resume' must be false with --mode test: only a training is resumed"),
         ("--test_episodes 0", "'--test_episodes' must be at least 1, not '0'"),
         ("--rand_seed -1", "'--rand_seed' must be between 0 and 4294967295, not '-1'"),
         ("--rand_seed 4294967296", "'--rand_seed' must be between 0 and 4294967295, not '4294967296'"),

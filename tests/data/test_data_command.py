@@ -97,7 +97,7 @@ def test_ensure_uses_a_users_clip_as_it_is(workshop, command, case: Path) -> Non
 
 def test_ensure_names_a_clip_without_recipe(workshop, command, case: Path, capsys) -> None:
     (case.parent / "env.yaml").write_text("motion_file: data/motions/humanoid/humanoid_kong.pkl\n")
-    assert command("ensure", "--case", str(case)) == 2
+    assert command("ensure", "--case", str(case)) == 11
     error = capsys.readouterr().err
     assert "case_args.txt needs the clip data/motions/humanoid/humanoid_kong.pkl" in error
     assert "list shows" in error

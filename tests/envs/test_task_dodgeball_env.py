@@ -107,6 +107,37 @@ def test_balls_hit_who_stands_still_and_that_is_a_failure(make_dodgeball: Any) -
     assert float(first.max()) < 0.1 + 0.9
 
 
+def test_every_throw_has_its_own_speed_uniform_between_the_bounds(make_dodgeball: Any) -> None:
+    env = make_dodgeball(num_envs=256, proj_speed_min=6.0, proj_speed_max=9.0, enable_early_termination=False)
+    env.reset()
+    for _ in range(2):
+        env._throw_time[:] = 0.0
+        stand(env)
+        speed = env.engine.prop_vel[:, 0, :2].norm(dim=-1).sort().values.double().numpy()
+        assert speed[0] >= 6.0 - 1e-3
+        assert speed[-1] <= 9.0 + 1e-3
+        # Kolmogorov's distance of 256 uniform numbers is less than 0.12 in 999 of 1000 cases.
+        expected = 6.0 + 3.0 * (np.arange(256) + 0.5) / 256
+        assert np.abs(speed - expected).max() / 3.0 < 0.12
+
+
+@pytest.mark.parametrize("body", ["right_shin", "left_thigh", "torso"])
+def test_a_hit_on_any_body_counts_however_low(make_dodgeball: Any, body: str) -> None:
+    """Only a touch as low as the ground may have been the ground's."""
+    env = make_dodgeball(num_envs=1, enable_early_termination=False)
+    env.reset()
+    env.take_init_pose(torch.ones(1, dtype=torch.bool))  # the clip would walk on
+    env._throw_time[:] = 100.0
+    where = env.engine.body_pos[0, env.char_model.body_names.index(body)].tolist()
+    height = {"right_shin": 0.3, "left_thigh": 0.7, "torso": 1.2}[body]
+    put_ball(env, [where[0] + 0.5, where[1], height], [-8.0, 0.0, 0.3])
+    hits = 0
+    for _ in range(4):
+        stand(env)
+        hits += int(env.hit[0])
+    assert hits == 1
+
+
 def test_a_throw_leads_a_character_that_moves(make_dodgeball: Any) -> None:
     env = make_dodgeball(num_envs=16, enable_early_termination=False)
     env.reset()

@@ -126,7 +126,7 @@ def test_neither_egl_nor_display_names_packages_and_variables(figure_file: Path,
     done = run(NO_EGL + RECORD, figure_file, tmp_path)
     assert done.returncode == 1
     error = done.stderr.splitlines()[-1]
-    assert error.startswith("mimickit.errors.RenderError: No OpenGL")
+    assert error.startswith("mimickit.errors.DisplayError: No OpenGL")
     for remedy in ("libegl1", "libgl1-mesa-dri", "DISPLAY", "MESA_GL_VERSION_OVERRIDE=3.3"):
         assert remedy in error
     assert list(tmp_path.iterdir()) == []
@@ -135,7 +135,7 @@ def test_neither_egl_nor_display_names_packages_and_variables(figure_file: Path,
 def test_a_window_without_a_display_points_to_video(figure_file: Path) -> None:
     done = run(WINDOW, figure_file)
     assert done.returncode == 1
-    assert "RenderError: There is no display" in done.stderr
+    assert "DisplayError: There is no display" in done.stderr
     assert "--video true" in done.stderr
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
+from mimickit.learning.smp_prior.__main__ import main as train_prior
+from mimickit.run import main
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 NUM_DOFS = 2
 STANDING_HEIGHT = 0.5
+ITERATION = 64  # samples: 8 environments, 8 steps
 
 CHARACTER = """<mujoco model="stander">
   <compiler angle="degree" autolimits="true"/>
@@ -123,6 +128,140 @@ class TinyCase:
             if value is not None:
                 words += [f"--{key}", *value.split()]
         return words
+
+    def use(self, method: str) -> None:
+        """Turn the case, whose agent is PPO, into one of another method, or with a task; see ``METHODS``."""
+        METHODS[method](self)
+
+    def train(self, folder: Path, iterations: int, **changes: str | None) -> int:
+        """Train in ``folder`` up to so many iterations, in this process; the exit code."""
+        return main(self.arguments(**{"out_dir": str(folder), "max_samples": str(ITERATION * iterations), **changes}))
+
+    def resume(self, folder: Path, iterations: int, **changes: str | None) -> int:
+        """Go on there."""
+        return self.train(folder, iterations, resume="true", **changes)
+
+
+ADAM = {"type": "Adam", "learning_rate": 1e-3}
+DISCRIMINATOR = {
+    "disc_optimizer": {**ADAM, "weight_decay": 1e-4},
+    "disc_epochs": 2,
+    "disc_batch_size": 4,
+    "disc_buffer_size": 100,  # full after three iterations
+    "disc_replay_samples": 40,
+    "disc_logit_reg": 0.01,
+    "disc_grad_penalty": 1.0,
+    "disc_reward_scale": 2.0,
+    "task_reward_weight": 0.5,
+    "disc_reward_weight": 0.5,
+}
+SKILLS = {
+    "enc_optimizer": ADAM,
+    "enc_epochs": 2,
+    "enc_batch_size": 4,
+    "diversity_weight": 0.01,
+    "diversity_tar": 1.0,
+    "latent_time_min": 0.05,
+    "latent_time_max": 0.2,
+    "enc_reward_weight": 0.5,
+}
+PRIOR = {
+    "num_layers": 1,
+    "num_heads": 2,
+    "head_size": 8,
+    "num_diffusion_steps": 10,
+    "min_std": 0.2,
+    "batch_size": 16,
+    "learning_rate": 1e-3,
+    "iterations": 10,
+    "ema_decay": 0.9,
+    "ema_every": 1,
+    "ema_start": 1,
+}
+
+
+def use_ppo(case: TinyCase) -> None:
+    case.agent["actor_optimizer"] = ADAM
+
+
+def use_awr(case: TinyCase) -> None:
+    for key in ("norm_adv_clip", "ppo_clip_ratio"):
+        del case.agent[key]
+    case.agent |= {"agent_name": "AWR", "awr_temp": 1.0, "a_weight_clip": 5.0, "actor_optimizer": ADAM}
+
+
+def use_lcp(case: TinyCase) -> None:
+    case.agent |= {"agent_name": "LCP", "lcp_weight": 0.01, "normalizer_samples": 3 * ITERATION}
+
+
+def use_amp(case: TinyCase) -> None:
+    case.env |= {"env_name": "amp", "num_disc_obs_steps": 3, "log_tracking_error": True}
+    case.agent |= {"agent_name": "AMP", **DISCRIMINATOR}
+    case.agent["model"]["disc_net"] = "fc_2layers_128units"
+
+
+def use_task(case: TinyCase) -> None:
+    """AMP with a place to go to."""
+    use_amp(case)
+    case.env |= {"env_name": "task_location", "tar_speed": 1.0, "tar_change_time_min": 0.05}
+    case.env |= {"tar_change_time_max": 0.15, "tar_dist_max": 3.0}
+
+
+def use_dodgeball(case: TinyCase) -> None:
+    use_amp(case)
+    case.env |= {"env_name": "task_dodgeball", "num_projectiles": 2, "proj_target_body": "torso"}
+    ranges = {"dist": (0.5, 1.0), "speed": (5.0, 9.0), "trigger_time": (0.0, 0.1)}
+    case.env |= {f"proj_{name}_{end}": pair[i] for name, pair in ranges.items() for i, end in enumerate(("min", "max"))}
+
+
+def use_add(case: TinyCase) -> None:
+    case.env |= {"env_name": "add", "num_disc_obs_steps": 2}
+    case.agent |= {"agent_name": "ADD", **DISCRIMINATOR}
+    case.agent["model"]["disc_net"] = "fc_2layers_128units"
+
+
+def use_ase(case: TinyCase) -> None:
+    use_amp(case)
+    case.env |= {"env_name": "ase", "default_reset_prob": 0.3}
+    case.agent |= {"agent_name": "ASE", **SKILLS}
+    case.agent["model"] |= {"enc_net": "fc_2layers_128units", "latent_dim": 4}
+
+
+def use_smp(case: TinyCase) -> None:
+    """Episodes start in windows that the prior draws."""
+    case.env |= {"env_name": "smp", "num_disc_obs_steps": 3, "enable_tar_obs": False, "pose_termination": False}
+    prior, model = case.folder / "prior.yaml", case.folder / "prior.pt"
+    prior.write_text(yaml.safe_dump(PRIOR))
+    case.agent |= {
+        "agent_name": "SMP",
+        "smp_prior_cfg": str(prior),
+        "smp_prior_model": str(model),
+        "smp_eval_batch_size": 50,
+        "sds_loss_scale": 6.0,
+        "diffusion_steps": [7, 3],
+        "sds_normalizer_samples": 3 * ITERATION,
+        "enable_gsi": True,
+        "task_reward_weight": 0.0,
+        "smp_reward_weight": 1.0,
+        "critic_loss_weight": 0.5,
+    }
+    words = case.arguments()
+    lines = [f"{words[i]} {words[i + 1]}" for i in range(0, len(words), 2)]
+    (case.folder / "args.txt").write_text("\n".join(lines))
+    assert train_prior(["--arg_file", str(case.folder / "args.txt"), "--devices", "cpu", "--rand_seed", "1"]) == 0
+
+
+METHODS: dict[str, Callable[[TinyCase], None]] = {
+    "PPO": use_ppo,
+    "AWR": use_awr,
+    "LCP": use_lcp,
+    "AMP": use_amp,
+    "AMP, a task": use_task,
+    "AMP, balls": use_dodgeball,
+    "ADD": use_add,
+    "ASE": use_ase,
+    "SMP": use_smp,
+}
 
 
 @pytest.fixture

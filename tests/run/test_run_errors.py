@@ -1,5 +1,7 @@
-"""Bad input: exit code 2, one paragraph that names the cause, and nothing written."""
+"""Bad input: exit code 2 (11 for a missing file of data), one paragraph that names the cause, and nothing written."""
 
+import errno
+import json
 import math
 import pickle
 import sys
@@ -179,13 +181,19 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
-def check_refusal(case, capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
-    """The run ends with code 2 and one paragraph that has ``words``; no file appeared or changed."""
+# Of these the file is what is wrong: the rows above whose class is missing_data.
+MISSING = ("missing clip", "missing asset", "dataset with a missing clip")
+
+
+def check_refusal(
+    case, capfd: pytest.CaptureFixture[str], words: list[str], code: int = 2, kind: str = "input"
+) -> None:
+    """The run ends with the code and one paragraph that has ``words``; no file appeared or changed."""
     arguments = case.arguments()
     before = contents(case.folder)
-    assert main(arguments) == 2
+    assert main(arguments) == code
     message = capfd.readouterr().err
-    assert message.startswith("error (input): ")
+    assert message.startswith(f"error ({kind}): ")
     assert message.endswith("\n")
     assert "\n\n" not in message
     assert "Traceback" not in message
@@ -194,13 +202,13 @@ def check_refusal(case, capfd: pytest.CaptureFixture[str], words: list[str]) -> 
 
 
 @pytest.mark.parametrize(
-    ("edit", "words"),
-    [pytest.param(*row, id=name, marks=NO_CUDA if name == "no GPU" else ()) for name, row in BAD_INPUT.items()],
+    ("name", "edit", "words"),
+    [pytest.param(name, *row, id=name, marks=NO_CUDA if name == "no GPU" else ()) for name, row in BAD_INPUT.items()],
 )
-def test_bad_input(tiny_case, capfd, monkeypatch, edit, words):
+def test_bad_input(tiny_case, capfd, monkeypatch, name, edit, words):
     monkeypatch.chdir(tiny_case.folder)
     edit(tiny_case)
-    check_refusal(tiny_case, capfd, words)
+    check_refusal(tiny_case, capfd, words, *((11, "missing_data") if name in MISSING else ()))
 
 
 def test_an_earlier_run_s_files_survive_bad_input(tiny_case, capfd):
@@ -240,15 +248,25 @@ def test_an_unexpected_failure_shows_its_traceback(tiny_case, capfd, monkeypatch
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA error: out of memory")])
-def test_memory_failures_have_their_own_code(tiny_case, capfd, monkeypatch, error):
+@pytest.mark.parametrize(
+    ("error", "kind", "exit_code", "remedy"),
+    [
+        (MemoryError(), "out_of_memory", 3, "--num_envs"),
+        (RuntimeError("CUDA error: out of memory"), "out_of_memory", 3, "--num_envs"),
+        (OSError(errno.ENOSPC, "No space left on device"), "disk_full", 8, "--out_dir"),
+        (RuntimeError("CUDA error: unspecified launch failure"), "driver", 9, "nvidia-smi"),
+        (ImportError("libcudart.so.12: cannot open shared object file"), "import_error", 12, "pip install"),
+    ],
+)
+def test_failures_of_libraries_have_their_own_code(tiny_case, capfd, monkeypatch, error, kind, exit_code, remedy):
     def fail(run):
         raise error
 
     tiny_case.out_dir.mkdir()
     monkeypatch.setattr("mimickit.run.load_case", fail)
-    assert main(tiny_case.arguments()) == 3
+    assert main(tiny_case.arguments()) == exit_code
     message = capfd.readouterr().err
-    assert "error (out_of_memory): " in message
-    assert "--num_envs" in message
-    assert '"exit_code": 3' in (tiny_case.out_dir / "error.json").read_text()
+    assert f"error ({kind}): " in message
+    assert remedy in message
+    record = json.loads((tiny_case.out_dir / "error.json").read_text())
+    assert (record["kind"], record["exit_code"], record["stage"]) == (kind, exit_code, "train")

@@ -52,6 +52,7 @@ def test_a_training_run_s_files(tiny_case, capsys):
         "log.txt",
         "model.pt",
         "status.json",
+        "train_state.pt",
         "train_summary.json",
         *[f"model_{samples:012d}.pt" for samples in (64, 192, 256)],
     }
@@ -75,7 +76,7 @@ def test_a_training_run_s_files(tiny_case, capsys):
     expected = {"samples": 256, "iterations": 4, "num_envs": 8, "num_processes": 1, "seed": 7, "engine": "mujoco"}
     assert {key: summary[key] for key in expected} == expected
     assert summary["devices"] == ["cpu"]
-    assert summary["interrupted"] == 0
+    assert (summary["interrupted"], summary["ended_by"]) == (0, "max_samples")
     assert summary["samples_per_s"] > 0
     assert summary["mean_return"] == pytest.approx(log["Test_Return"][-1], rel=1e-5)
     status = json.loads((out_dir / "status.json").read_text())
@@ -183,6 +184,7 @@ def test_a_signal_ends_it_after_the_iteration_with_everything_written(tiny_case,
     assert (code, err) == (128 + number, "")
     summary = json.loads((tiny_case.out_dir / "train_summary.json").read_text())
     assert summary["interrupted"] in (number, signal.SIGTERM)  # processes are told of Ctrl-C by TERM
+    assert summary["ended_by"] == "signal"
     assert summary["samples"] == log_without_time(tiny_case.out_dir)["Samples"][-1] > 0
     state = torch.load(tiny_case.out_dir / "model.pt", weights_only=True)
     assert state["_obs_norm._count"].item() == summary["samples"]

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from mimickit.data.cases import clips_of_case
 from mimickit.data.commands.arguments import add_assets, add_cache, add_motions
-from mimickit.errors import InputError
+from mimickit.errors import MissingDataError
 
 DESCRIPTION = """\
 Build the clips that cases need and that are not there yet. A clip that exists is used as it is.
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, console: Console) -> None:
-    """Build what is missing. Raises `InputError` for a clip that no recipe builds."""
+    """Build what is missing. Raises `MissingDataError` for a clip that no recipe builds."""
     from mimickit.data.recipes import RECIPES
 
     needed = {clip: case for case in reversed(options.case) for clip in clips_of_case(case)}
@@ -41,7 +41,7 @@ def run(options: argparse.Namespace, console: Console) -> None:
     by_path = {(options.output / recipe.clip).resolve(): recipe for recipe in RECIPES.values()}
     for clip, case in missing.items():
         if clip.resolve() not in by_path:
-            raise InputError(
+            raise MissingDataError(
                 f"{case} needs the clip {clip}, which does not exist, and no recipe builds it in {options.output}. "
                 "Unpack the published data archive into data/, or use a clip that python -m mimickit.data list shows."
             )

@@ -12,7 +12,7 @@ from mimickit.anim.char_model import CharModel
 from mimickit.config.env_config import AMPEnvConfig
 from mimickit.config.prior_config import PriorConfig
 from mimickit.envs.motion_windows import FrameLayout
-from mimickit.errors import InputError
+from mimickit.errors import InputError, MissingDataError
 from mimickit.learning.checkpoint import load_model, load_state, save_model
 from mimickit.learning.smp_prior.diffusion import add_noise, cosine_alpha_bars, draw_samples
 from mimickit.learning.smp_prior.network import Denoiser
@@ -111,7 +111,7 @@ class MotionPrior(nn.Module):
             InputError: missing, damaged, no prior, or one for other windows.
         """
         if not path.exists():
-            raise InputError(
+            raise MissingDataError(
                 f"{path}: no such motion prior; train it with `{TRAIN_COMMAND}`, naming the case's arg file"
             )
         known, config, iterations = _read_description(path)

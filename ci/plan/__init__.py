@@ -1,0 +1,1 @@
+"""Before a run: which cases, in which shards, and what is expected back."""

@@ -1,0 +1,278 @@
+"""``nox -s matrix``: cut the run into shards, and write what a CI system starts them with."""
+
+import argparse
+import json
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ci import values
+from ci.cases import Case, discover, select
+from ci.errors import UsageError, nearest
+from ci.files import read_json_object, write_json
+from ci.host import checkout
+from ci.plan.changes import select_changed_from
+from ci.plan.plan import Plan, PlannedCase, write_plan
+from ci.plan.seconds import TABLE, CaseSeconds, expected_seconds, read_results, record
+from ci.plan.shards import balance, limits
+from ci.profiles import PROFILES, Profile
+
+SUMMARY = "plan a run: which cases, in which shards, and how long each shard may take"
+DEFAULT_PROFILE = "smoke"
+MAX_ROWS = 256  # jobs that GitHub makes of one matrix
+PLAIN_WIDTH = 100_000  # where no terminal cuts lines off, neither do we
+
+EPILOG = """\
+examples:
+  nox -s matrix                                            every case of profile smoke, a row each
+  nox -s matrix -- --profile pr --shards 8                 eight rows that take about as long as one another
+  nox -s matrix -- --shards 8 --changed-from origin/main   only the cases that a change can touch
+  nox -s matrix -- --shards 3 --seconds-from output/train/case_e2e_all_20260101_120000
+  nox -s matrix -- --record-seconds output/train/case_e2e_all_20260101_120000
+
+It writes plan.json, what is expected back (nox -s e2e -- --plan, nox -s merge), and matrix.json, whose rows a
+workflow gives to its jobs (strategy: matrix: ${{ fromJson(needs.plan.outputs.matrix) }}):
+  shard, index, cases, count   'I/N' for --shard, I, the arg files with commas between them, how many
+  seconds                      expected, by earlier runs or ci/case_seconds.tsv
+  deadline_seconds             for nox -s e2e -- --deadline: the run stops by itself and its tables say what is missing
+  step_timeout_minutes         of the step, and
+  timeout_minutes              of the job: later, so that neither cuts off what the run still has to write
+Where the variable GITHUB_OUTPUT names a file, it gets 'matrix=' with all rows on one line, and 'count=' of rows.
+
+--changed-from follows what each case really reads: its arg file, what that names, what those name, clips with the
+characters they are made from, the modules that its processes import, and all of ci/. Documents and tests alone give the
+two fastest cases. A path that no case is known to read, git's or a file's error, and no case at all give every case.
+
+Seconds of a profile that was never measured are those of profile smoke, as weights; deadlines are then those of cases
+that run into all their time limits.
+
+exit code: 0 planned; 2 the command is wrong, nothing was written.
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of ``ci matrix``."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    add = parser.add_argument
+    add("case", nargs="*", help="files in args/ (default: all of them)")
+
+    group = parser.add_argument_group("which cases")
+    add = group.add_argument
+    add("--cases", type=values.words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--include-nontrainable",
+        dest="include_nontrainable",
+        action="store_true",
+        default=True,
+        help="also the cases that have no agent (dof_test_*, view_motion_*): the default",
+    )
+    either.add_argument(
+        "--trainable-only", dest="include_nontrainable", action="store_false", help="only the cases that have an agent"
+    )
+    add(
+        "--changed-from",
+        metavar="REF",
+        help="only cases that can read a file that differs from where this branch left REF, uncommitted ones included",
+    )
+
+    group = parser.add_argument_group("how")
+    add = group.add_argument
+    add("--profile", choices=tuple(PROFILES), help=f"row of the table in ci/profiles.py (default: {DEFAULT_PROFILE})")
+    add("--shards", type=values.count, metavar="N", help=f"rows, at most {MAX_ROWS} (default: one for each case)")
+    add("--jobs", type=values.count, default=1, metavar="N", help="cases at once on a runner (default: 1)")
+    add("--rand-seed", type=values.whole, default=1, metavar="N", help="seed of every stage (default: 1)")
+    add("--run-id", metavar="TEXT", help="tells this run from others of the same plan (default: random)")
+    add(
+        "--seconds-from",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE_OR_ROOT",
+        help=f"best_by_case.tsv of an earlier run, or its folder; beats {TABLE}; several: the median",
+    )
+
+    group = parser.add_argument_group("to where")
+    add = group.add_argument
+    add(
+        "--out",
+        type=Path,
+        default=Path("output/plan"),
+        metavar="DIR",
+        help="of plan.json and matrix.json (default: output/plan)",
+    )
+    add(
+        "--record-seconds",
+        type=Path,
+        metavar="ROOT",
+        help=f"plan nothing: put the seconds and the memory of the run in ROOT into {TABLE}",
+    )
+
+
+def run(arguments: argparse.Namespace, repository: Path) -> int:
+    """Plan, or record what was measured; returns the exit code. Raises UsageError."""
+    if arguments.record_seconds is not None:
+        return _record(arguments.record_seconds, arguments.profile, repository)
+    profile = PROFILES[arguments.profile or DEFAULT_PROFILE]
+    everything = discover(repository)
+    cases = select(everything, (*arguments.case, *arguments.cases), arguments.include_nontrainable)
+    seconds = case_seconds(repository, cases, profile, arguments.seconds_from)
+    why = "as asked for" if len(cases) < len(everything) else "all"
+    if arguments.changed_from is not None:
+        chosen = select_changed_from(repository, arguments.changed_from, cases, everything, seconds.seconds)
+        cases, why = [case for case in cases if case.name in chosen.names], chosen.why
+    plan = plan_run(
+        repository,
+        cases,
+        profile,
+        arguments.shards or len(cases),
+        seed=arguments.rand_seed,
+        seconds=seconds,
+        nonce=arguments.run_id or secrets.token_hex(8),
+        why=why,
+    )
+    if len(plan.shards) > MAX_ROWS:
+        raise UsageError(
+            f"{len(plan.shards)} rows are more than the {MAX_ROWS} that GitHub starts: --shards {MAX_ROWS} or fewer."
+        )
+    rows = matrix_rows(plan, seconds, profile, arguments.jobs)
+    folder = repository / arguments.out
+    try:
+        write_plan(folder / "plan.json", plan)
+        write_json(folder / "matrix.json", {"include": rows})
+        _tell_github(rows)
+    except OSError as error:
+        raise UsageError(f"the plan cannot be written: {error}") from error
+    _show(plan, rows, seconds, folder)
+    return 0
+
+
+def case_seconds(
+    repository: Path, cases: Sequence[Case], profile: Profile, sources: Sequence[Path] = ()
+) -> CaseSeconds:
+    """``expected_seconds`` of ``cases``. Raises UsageError for files that cannot be read."""
+    try:
+        return expected_seconds(repository, [case.name for case in cases], profile.name, sources)
+    except (OSError, ValueError) as error:
+        raise UsageError(f"what earlier runs took cannot be read: {error}") from error
+
+
+def plan_run(
+    repository: Path,
+    cases: Sequence[Case],
+    profile: Profile,
+    shards: int,
+    *,
+    seed: int = 1,
+    seconds: CaseSeconds | None = None,
+    nonce: str = "",
+    why: str = "",
+) -> Plan:
+    """The plan of a run of ``cases`` in at most ``shards`` shards.
+
+    Without ``seconds`` the committed table decides, and without ``nonce`` nothing is random: machines with the same
+    files checked out come to the same plan. Raises UsageError when the table cannot be read.
+    """
+    seconds = seconds or case_seconds(repository, cases, profile)
+    expected = {case.name: round(seconds.seconds[case.name], 3) for case in cases}
+    planned = [
+        PlannedCase(
+            case.name,
+            case.case_type,
+            profile.stages_of(case.case_type),
+            expected[case.name],
+            case.name in seconds.measured,
+        )
+        for case in sorted(cases, key=lambda case: case.name)
+    ]
+    code = checkout(repository)
+    return Plan(
+        profile=profile.name,
+        seed=seed,
+        commit=code.commit,
+        dirty=code.dirty,
+        cases=tuple(planned),
+        shards=balance(expected, shards),
+        why=why,
+        nonce=nonce,
+    )
+
+
+def matrix_rows(plan: Plan, seconds: CaseSeconds, profile: Profile, jobs: int = 1) -> list[dict[str, Any]]:
+    """A row of matrix.json for each shard of ``plan``."""
+    expected = {case.name: case.seconds for case in plan.cases}
+    rows = []
+    for index, names in enumerate(plan.shards, start=1):
+        each = [expected[name] for name in names]
+        row = {
+            "shard": f"{index}/{len(plan.shards)}",
+            "index": index,
+            "cases": ",".join(f"{name}.txt" for name in names),
+            "count": len(names),
+            "seconds": round(sum(each)),
+        }
+        rows.append({**row, **vars(limits(each, seconds.absolute, profile, jobs))})
+    return rows
+
+
+def _tell_github(rows: Sequence[Mapping[str, Any]]) -> None:
+    """The rows as outputs of a step, where there is one."""
+    place = os.environ.get("GITHUB_OUTPUT")
+    if place:
+        with open(place, "a", encoding="utf-8") as handle:
+            handle.write(f"matrix={json.dumps({'include': rows}, allow_nan=False)}\ncount={len(rows)}\n")
+
+
+def _show(plan: Plan, rows: Sequence[Mapping[str, Any]], seconds: CaseSeconds, folder: Path) -> None:
+    console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("shard")
+    for title in ("cases", "seconds" if seconds.absolute else "weight", "deadline s", "step min", "job min"):
+        table.add_column(title, justify="right")
+    table.add_column("which", overflow="fold")
+    for row in rows:
+        keys = ("count", "seconds", "deadline_seconds", "step_timeout_minutes", "timeout_minutes")
+        table.add_row(
+            row["shard"], *(str(row[key]) for key in keys), row["cases"].replace(".txt", "").replace(",", " ")
+        )
+    if console.is_terminal:
+        console.print(table, soft_wrap=False)
+    else:  # whole lines, without the blanks that fill them up
+        console.width = PLAIN_WIDTH
+        with console.capture() as printed:
+            console.print(table, soft_wrap=False)
+        print("\n".join(line.rstrip() for line in printed.get().splitlines()))
+    console.print(f"{len(plan.cases)} case(s) in {len(rows)} shard(s) of profile {plan.profile}: {plan.why}")
+    console.print(seconds.why)
+    expected = {case.name: case.seconds for case in plan.cases}
+    loads = [sum(expected[name] for name in names) for names in plan.shards]
+    above = f", {100.0 * (max(loads) / min(loads) - 1.0):.0f} % above the shortest" if min(loads) > 0.0 else ""
+    unit = "s" if seconds.absolute else "as a weight"
+    console.print(f"the longest shard takes {max(loads):.0f} {unit}{above}")
+    console.print(f"{folder}: plan.json ({plan.id}), matrix.json")
+
+
+def _record(root: Path, profile: str | None, repository: Path) -> int:
+    """Put what the run in ``root`` measured into the committed table."""
+    known = {case.name for case in discover(repository)}
+    try:
+        profile = profile or str(read_json_object(root / "run.json").get("profile"))
+        measured = {name: figures for name, figures in read_results(root).items() if name in known}
+        if profile not in PROFILES:
+            raise UsageError(f"{root} is of profile {profile}, which there is not{nearest(profile, PROFILES)}")
+        if not measured:
+            raise UsageError(f"{root}: no case of args/ passed there, so there is nothing to record.")
+        record(repository / TABLE, profile, measured, known)
+    except FileNotFoundError as error:
+        hint = " Name its profile with --profile." if Path(error.filename or "").name == "run.json" else ""
+        raise UsageError(f"{error.filename} does not exist.{hint}") from error
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{root} cannot be recorded: {error}") from error
+    print(f"{TABLE}: {len(measured)} case(s) of profile {profile}, from {root}")
+    return 0

@@ -1,0 +1,68 @@
+"""What the machine and the checkout say of themselves."""
+
+import subprocess
+
+import pytest
+
+from ci.errors import UsageError
+from ci.host import Checkout, Gpu, checkout, gpus, host_memory_gb
+
+
+@pytest.fixture
+def nvidia_smi(tmp_path, monkeypatch):
+    """Put a program of that name on the path, which runs the given lines of shell."""
+
+    def answer(script):
+        path = tmp_path / "nvidia-smi"
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path))
+
+    return answer
+
+
+def test_gpus_have_name_memory_and_driver(nvidia_smi):
+    nvidia_smi("echo 'NVIDIA H100 80GB HBM3, 81559, 570.86.15'; echo 'NVIDIA GB10, [N/A], 580.1'")
+    first, second = gpus()
+    assert (first.name, first.driver) == ("NVIDIA H100 80GB HBM3", "570.86.15")
+    assert first.memory_gb == pytest.approx(85.52, abs=0.01)
+    assert second == Gpu("NVIDIA GB10", host_memory_gb(), "580.1")  # it shares the host's
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        ("echo 'NVIDIA-SMI has failed' >&2; exit 9", "NVIDIA-SMI has failed"),
+        ("exit 0", "no output"),
+        ("echo 'No devices were found'", "lists no GPU"),
+        ("echo 'H100, many, 570'", "could not convert"),
+    ],
+)
+def test_a_driver_that_does_not_answer_is_no_cpu_machine(nvidia_smi, script, words):
+    nvidia_smi(script)
+    with pytest.raises(UsageError, match=words):
+        gpus()
+
+
+def git(folder, *arguments):
+    command = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@b", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path):
+    assert checkout(tmp_path) == Checkout("unknown", False, "")
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("one\n")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-qm", "one")
+    commit = git(tmp_path, "rev-parse", "HEAD")
+    assert checkout(tmp_path) == Checkout(commit, False, "")
+    (tmp_path / "untracked").write_text("of no account\n")
+    assert checkout(tmp_path) == Checkout(commit, False, "")
+    (tmp_path / "file").write_text("two\n")
+    two = checkout(tmp_path)
+    assert (two.commit, two.dirty) == (commit, True)
+    git(tmp_path, "add", "file")
+    assert checkout(tmp_path) == two
+    (tmp_path / "file").write_text("three\n")
+    assert checkout(tmp_path).changes != two.changes
