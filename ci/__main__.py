@@ -13,9 +13,9 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # Each module has SUMMARY, add_arguments(parser) and run(arguments, repository), which returns the exit code.
 COMMANDS = {
-    "e2e": "ci.e2e",
+    "e2e": "ci.run.e2e",
     "matrix": "ci.plan.command",
-    "merge": "ci.merge",
+    "merge": "ci.merge.command",
     "report": "ci.report.command",
     "doctor": "ci.doctor.command",
 }
@@ -40,7 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 if __name__ == "__main__":
     if "NOX_CURRENT_SESSION" in os.environ:  # nox, when it is killed, does not end what it started
-        from ci.process import ask_for_term_when_parent_dies
+        from ci.run.process import ask_for_term_when_parent_dies
 
         ask_for_term_when_parent_dies(os.getppid())
     sys.exit(main(sys.argv[1:]))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ci.cases import TRAINABLE
-from ci.records import LONG_STAGES, STAGES
+from ci.records.results import LONG_STAGES, STAGES
 
 PI_PLUS_LADDER = (40, 39, 38, 36, 32, 24, 16, 8, 4, 2, 1)
 AMP_PI_PLUS_LADDER = (38, 36, 32, 24, 16, 8, 4, 2, 1)

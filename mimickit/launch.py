@@ -223,7 +223,7 @@ def _train(case: Case, agent: Agent, seed: int, saved: SavedTraining | None) -> 
             run.test_episodes if run.test_episodes is not None else agent.config.test_episodes,
             run.save_int_models,
             run.max_seconds,
-            StateWriter(run.out_dir, agent.processes, origin, course.iterations),
+            StateWriter(run.out_dir, agent.processes, origin, course.iterations) if run.save_state else None,
             saved,
         )
     finally:

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from ci import values
-from ci.cases import Case, discover, select
+from ci.cases import discover, select
 from ci.errors import UsageError, nearest
 from ci.files import read_json_object, write_json
-from ci.host import checkout
 from ci.plan.changes import select_changed_from
-from ci.plan.plan import Plan, PlannedCase, write_plan
-from ci.plan.seconds import TABLE, CaseSeconds, expected_seconds, read_results, record
-from ci.plan.shards import balance, limits
+from ci.plan.plan import Plan, write_plan
+from ci.plan.planning import case_seconds, plan_run
+from ci.plan.seconds import TABLE, CaseSeconds, read_results, record
+from ci.plan.shards import limits
 from ci.profiles import PROFILES, Profile
 
 SUMMARY = "plan a run: which cases, in which shards, and how long each shard may take"
@@ -151,57 +151,6 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
         raise UsageError(f"the plan cannot be written: {error}") from error
     _show(plan, rows, seconds, folder)
     return 0
-
-
-def case_seconds(
-    repository: Path, cases: Sequence[Case], profile: Profile, sources: Sequence[Path] = ()
-) -> CaseSeconds:
-    """``expected_seconds`` of ``cases``. Raises UsageError for files that cannot be read."""
-    try:
-        return expected_seconds(repository, [case.name for case in cases], profile.name, sources)
-    except (OSError, ValueError) as error:
-        raise UsageError(f"what earlier runs took cannot be read: {error}") from error
-
-
-def plan_run(
-    repository: Path,
-    cases: Sequence[Case],
-    profile: Profile,
-    shards: int,
-    *,
-    seed: int = 1,
-    seconds: CaseSeconds | None = None,
-    nonce: str = "",
-    why: str = "",
-) -> Plan:
-    """The plan of a run of ``cases`` in at most ``shards`` shards.
-
-    Without ``seconds`` the committed table decides, and without ``nonce`` nothing is random: machines with the same
-    files checked out come to the same plan. Raises UsageError when the table cannot be read.
-    """
-    seconds = seconds or case_seconds(repository, cases, profile)
-    expected = {case.name: round(seconds.seconds[case.name], 3) for case in cases}
-    planned = [
-        PlannedCase(
-            case.name,
-            case.case_type,
-            profile.stages_of(case.case_type),
-            expected[case.name],
-            case.name in seconds.measured,
-        )
-        for case in sorted(cases, key=lambda case: case.name)
-    ]
-    code = checkout(repository)
-    return Plan(
-        profile=profile.name,
-        seed=seed,
-        commit=code.commit,
-        dirty=code.dirty,
-        cases=tuple(planned),
-        shards=balance(expected, shards),
-        why=why,
-        nonce=nonce,
-    )
 
 
 def matrix_rows(plan: Plan, seconds: CaseSeconds, profile: Profile, jobs: int = 1) -> list[dict[str, Any]]:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ci.files import read_json_object
-from ci.records import CaseRow
-from ci.run_record import NAME as RUN
-from ci.tables import read_rows
+from ci.records.results import CaseRow
+from ci.records.run_record import NAME as RUN
+from ci.records.tables import read_rows
 
 ROWS = "best_by_case.tsv"
 

@@ -8,25 +8,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ci import gate
 from ci.cases import method_of
 from ci.errors import UsageError
 from ci.files import read_json_object, write_json
-from ci.findings import KINDS, Finding, read_or_find
-from ci.journal import NAME as JOURNAL
-from ci.journal import read_journal
+from ci.gate import gate
+from ci.gate.findings import KINDS, Finding, read_or_find
 from ci.plan.plan import Plan, PlannedCase, read_plan
-from ci.records import CaseResult, CaseRow, Entry, RunFacts, relative, row_of
+from ci.records.journal import NAME as JOURNAL
+from ci.records.journal import read_journal
+from ci.records.results import CaseResult, CaseRow, Entry, RunFacts, relative, row_of
+from ci.records.roots import DEFAULT_NAME, FINDINGS, JUNIT, PAGE, PARENT, PLAN, ROWS, find_root, locked
+from ci.records.roots import SUMMARY as SUMMARY_FILE
+from ci.records.run_record import NAME as RUN
+from ci.records.tables import read_rows
 from ci.report.baseline import find_last_green, read_baseline
 from ci.report.junit import write_junit
 from ci.report.page import write_page
 from ci.report.shown import in_order
 from ci.report.summary import write_summary
 from ci.report.terminal import result_lines
-from ci.roots import DEFAULT_NAME, FINDINGS, JUNIT, PAGE, PARENT, PLAN, ROWS, find_root, locked
-from ci.roots import SUMMARY as SUMMARY_FILE
-from ci.run_record import NAME as RUN
-from ci.tables import read_rows
 
 SUMMARY = "write a run's junit.xml, summary.md and report.html anew, and say whether it passed"
 EXIT_PASSED, EXIT_FAILED = 0, 1

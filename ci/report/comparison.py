@@ -4,7 +4,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ci.records import CaseRow, Entry
+from ci.records.results import CaseRow, Entry
 from ci.report.shown import number, passed
 
 MARGIN = 0.2  # a relative change beyond this is pointed out

@@ -6,7 +6,7 @@ from pathlib import Path
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from ci.files import write_text
-from ci.records import STAGES, Entry, StageRecord
+from ci.records.results import STAGES, Entry, StageRecord
 from ci.report.shown import log_tail, passed, printable, trouble
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from ci.durations import clock
 from ci.files import write_text
-from ci.findings import Finding
+from ci.gate.findings import Finding
 from ci.plan.plan import Plan
-from ci.progress import clock
-from ci.records import CaseRow, Entry, RunFacts
+from ci.records.results import CaseRow, Entry, RunFacts
 from ci.report import curves
 from ci.report.comparison import MARGIN, MEASURES, compare
 from ci.report.sections import Links, sections_of

@@ -9,11 +9,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ci.plan.plan import Plan, PlannedCase
-from ci.records import CaseResult, CaseRow, Entry, RunFacts, StageRecord, relative
+from ci.records.results import CaseResult, CaseRow, Entry, RunFacts, StageRecord, relative
 from ci.report.curves import Chart, charts_of, read_log
 from ci.report.pictures import Picture, read_picture
 from ci.report.shown import Trouble, log_tail, number, trouble
-from ci.stages import TRAIN_ENVIRONMENT, VIZ_ENVIRONMENT
+from ci.run.stages import TRAIN_ENVIRONMENT, VIZ_ENVIRONMENT
 
 # What the stages add to the environment; a person who repeats one by hand needs it too.
 ENVIRONMENTS = {"train": TRAIN_ENVIRONMENT, "long": TRAIN_ENVIRONMENT, "viz": VIZ_ENVIRONMENT}

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ci.failures import FAILURES, Failure
+from ci.failures.classify import Failure
+from ci.failures.table import FAILURES
 from ci.files import tail
-from ci.findings import Finding
-from ci.records import CaseRow, Entry, StageRecord
+from ci.gate.findings import Finding
+from ci.records.results import CaseRow, Entry, StageRecord
 
 LOG_LINES = 30
 LINE_CHARACTERS = 1_000  # of a line of a log; a longer one is cut in its middle

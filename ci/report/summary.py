@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ci.files import write_text
-from ci.findings import Finding
-from ci.records import Entry, RunFacts
+from ci.gate.findings import Finding
+from ci.records.results import Entry, RunFacts
 from ci.report.shown import (
     Column,
     Explained,

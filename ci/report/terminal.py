@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ci.records import Entry
+from ci.records.results import Entry
 from ci.report.shown import Column, columns_of, number, passed
 
 # Headings that are narrower here than elsewhere.

@@ -71,6 +71,11 @@ class RunConfig:
     resume: bool = option(
         "Go on with the training in --out_dir, where it wrote its last model.", default=False, example="true"
     )
+    save_state: bool = option(
+        "Write beside every model what --resume needs: optimizers, replay, random numbers; up to a gigabyte.",
+        default=True,
+        example="false",
+    )
     test_episodes: int | None = option(
         "Episodes of a test.", default=None, shown_default="the agent's test_episodes", example="32"
     )
@@ -98,6 +103,7 @@ class RunConfig:
             ("max_samples", self.max_samples is None or self.max_samples >= 1, "at least 1"),
             ("max_seconds", self.max_seconds is None or self.max_seconds > 0, "more than 0"),
             ("resume", not self.resume or self.mode == "train", "false with --mode test: only a training is resumed"),
+            ("save_state", self.save_state or not self.resume, "true with --resume true"),
             ("test_episodes", self.test_episodes is None or self.test_episodes >= 1, "at least 1"),
             ("rand_seed", self.rand_seed is None or 0 <= self.rand_seed < 2**32, "between 0 and 4294967295"),
             ("video", not self.video or self.mode == "test", "false while training: film a test (--mode test)"),

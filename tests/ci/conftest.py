@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ci import e2e
 from ci.host import Gpu
-from ci.progress import PlainDisplay
-from ci.roots import find_root
-from ci.stages import Programs
+from ci.records.roots import find_root
+from ci.run import e2e
+from ci.run.progress import PlainDisplay
+from ci.run.stages import Programs
 
 STUB = Path(__file__).with_name("stub_trainer.py")
 CASE = "deepmimic_humanoid_ppo_args"
@@ -93,7 +93,7 @@ class Matrix:
 def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     """The machine has two GPUs, as far as the matrix looks."""
     found = (Gpu("H100", 80.0, "600.1"), Gpu("H100", 80.0, "600.1"))
-    for module in ("ci.options", "ci.e2e"):
+    for module in ("ci.options", "ci.run.e2e"):
         monkeypatch.setattr(f"{module}.gpus", lambda: found)
 
 

@@ -98,7 +98,8 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
     if "resume" in options and not (out_dir / "train_state.pt").exists():
         return fail(out_dir, "input", 2, "nothing to resume")
     if "train_port_taken" in faults:
-        Path(faults["ports"]).open("a").write(options["master_port"][0] + "\n")
+        with Path(faults["ports"]).open("a") as ports:
+            ports.write(options["master_port"][0] + "\n")
         if len(Path(faults["ports"]).read_text().split()) <= int(faults["train_port_taken"]):
             return fail(out_dir, "process_group", 7, f"port {options['master_port'][0]} is in use")
     if num_envs > int(faults.get("train_oom_above", num_envs)):
@@ -128,7 +129,9 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
         Path(faults["train_leaves_child"]).write_text(str(child.pid))
     nan = float("nan")
     if "train_no_model" not in faults:
-        (out_dir / "model.pt").write_text(json.dumps([0.5, nan if "model_nan" in faults or faults.get("model_nan_in") == out_dir.name else 1.0]))
+        (out_dir / "model.pt").write_text(
+            json.dumps([0.5, nan if "model_nan" in faults or faults.get("model_nan_in") == out_dir.name else 1.0])
+        )
     loss = "nan" if "train_log_nan" in faults else "0.25"
     (out_dir / "log.txt").write_text(f"Iteration  Samples  Loss\n0  {samples // 2}  0.5\r\n1  {samples}  {loss}\r\n")
     summary = {

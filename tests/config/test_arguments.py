@@ -20,8 +20,8 @@ WITHOUT_ARG_FILE = [
 NEEDED = "--engine_config data/engines/mujoco_engine.yaml\n--env_config data/envs/deepmimic_humanoid_env.yaml\n"
 KEYS = [
     "arg_file", "mode", "num_envs", "engine_config", "env_config", "agent_config", "devices", "visualize", "video",
-    "out_dir", "model_file", "max_samples", "max_seconds", "resume", "test_episodes", "logger", "rand_seed",
-    "master_port", "save_int_models", "print_config",
+    "out_dir", "model_file", "max_samples", "max_seconds", "resume", "save_state", "test_episodes", "logger",
+    "rand_seed", "master_port", "save_int_models", "print_config",
 ]  # fmt: skip
 
 
@@ -58,6 +58,7 @@ def test_the_committed_arg_file() -> None:
         rand_seed=None,
         master_port=None,
         save_int_models=False,
+        save_state=True,
         print_config=False,
     )
 
@@ -69,7 +70,7 @@ def test_every_key_on_the_command_line(project: Path) -> None:
         "--env_config data/envs/deepmimic_humanoid_walk_env.yaml "
         "--agent_config data/agents/deepmimic_humanoid_ppo_agent.yaml --devices cuda:0 cuda:13 --visualize False "
         "--video TRUE --out_dir output/x --model_file model.pt --max_samples 2e6 --test_episodes 3 --logger tb "
-        "--rand_seed 0 --master_port 29500 --save_int_models True --print_config"
+        "--rand_seed 0 --master_port 29500 --save_int_models True --save_state False --print_config"
     )
     run = parse_run_arguments(line.split())
     assert run == RunConfig(
@@ -89,6 +90,7 @@ def test_every_key_on_the_command_line(project: Path) -> None:
         rand_seed=0,
         master_port=29500,
         save_int_models=True,
+        save_state=False,
         print_config=True,
     )
     assert all(type(getattr(run, key)) is int for key in ("num_envs", "max_samples", "rand_seed"))

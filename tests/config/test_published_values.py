@@ -301,7 +301,9 @@ def test_the_job_matrix_tries_every_high_utilisation_agent(repository: Path) -> 
     }
     profile = parse(["--devices-train", "cpu"], repository).profile
     tried = {
-        case.name: list(dict.fromkeys((rung.variant, rung.agent_config) for rung in rungs(case, profile, 1, repository)))
+        case.name: list(
+            dict.fromkeys((rung.variant, rung.agent_config) for rung in rungs(case, profile, 1, repository))
+        )
         for case in discover(repository)
     }
     assert {name: tries for name, tries in tried.items() if len(tries) > 1} == {

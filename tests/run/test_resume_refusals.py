@@ -29,9 +29,20 @@ def test_a_finished_training_says_so_and_writes_nothing(tiny_case: Case, capsys:
     for wanted in ("128", "100"):
         assert main(tiny_case.arguments(resume="true", max_samples=wanted)) == 0
         assert f"already has 128 of {wanted} samples" in capsys.readouterr().out
-    assert main(tiny_case.arguments(resume="true", max_samples=None, max_seconds="0.001")) == 0
+    assert main(tiny_case.arguments(resume="true", max_samples="6400", max_seconds="0.001")) == 0
     assert " of 0.001 seconds" in capsys.readouterr().out
     assert everything(tiny_case.out_dir) == before
+
+
+def test_a_training_that_kept_no_state_cannot_be_resumed(tiny_case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(tiny_case.arguments(save_state="false", max_samples="64")) == 0
+    assert (tiny_case.out_dir / "model.pt").is_file()
+    assert not list(tiny_case.out_dir.glob("train_state*"))
+    capsys.readouterr()
+    assert main(tiny_case.arguments(resume="true", max_samples="128")) == 2
+    assert "train_state.pt" in capsys.readouterr().err
+    assert main(tiny_case.arguments(resume="true", save_state="false", max_samples="128")) == 2
+    assert "'--save_state' must be true with --resume true" in capsys.readouterr().err
 
 
 CHANGES: dict[str, tuple[Callable[[Case], Any], str]] = {

@@ -239,7 +239,7 @@ def test_the_model_file_is_that_of_the_state(tiny_case: Case) -> None:
 def test_a_time_budget_ends_it_with_an_output(tiny_case: Case) -> None:
     out_dir = tiny_case.out_dir
     tiny_case.agent["iters_per_output"] = 1000
-    assert main(tiny_case.arguments(max_samples=None, max_seconds="0.5")) == 0
+    assert main(tiny_case.arguments(max_samples="200000", max_seconds="0.5")) == 0
     first = json.loads((out_dir / "train_summary.json").read_text())
     assert (first["ended_by"], first["interrupted"]) == ("max_seconds", 0)
     assert first["wall_s"] >= 0.5
@@ -268,7 +268,7 @@ def test_a_time_budget_counts_the_parts_before(tiny_case: Case) -> None:
 
 
 def test_processes_agree_on_the_time(tiny_case: Case) -> None:
-    code, _, err = finish(start(tiny_case, devices="cpu cpu", max_samples=None, max_seconds="0.5"))
+    code, _, err = finish(start(tiny_case, devices="cpu cpu", max_samples="200000", max_seconds="0.5"))
     assert (code, err) == (0, "")
     summary = json.loads((tiny_case.out_dir / "train_summary.json").read_text())
     assert (summary["ended_by"], summary["interrupted"]) == ("max_seconds", 0)

@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from ci import merge
 from ci.cases import Case
 from ci.files import write_json
-from ci.journal import read_journal, write_journal
+from ci.merge import command as merge
 from ci.plan.plan import Plan, PlannedCase, write_plan
-from ci.process import ProcessResult
-from ci.records import Attempt, CaseResult, CaseRow, Entry, RunFacts, StageRecord, row_of
+from ci.records.journal import read_journal, write_journal
+from ci.records.results import Attempt, CaseResult, CaseRow, Entry, ProcessResult, RunFacts, StageRecord, row_of
+from ci.records.tables import read_rows, write_rows
 from ci.report.junit import write_junit
-from ci.tables import read_rows, write_rows
 
 SHARDS = (("amp_one_args", "add_two_args"), ("ase_three_args", "lcp_four_args"), ("view_motion_five_args",))
 SECONDS = (40.0, 50.0, 30.0)

@@ -8,10 +8,10 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from ci import gate
 from ci.errors import UsageError
+from ci.gate import gate
 from ci.plan.plan import read_plan, write_plan
-from ci.tables import read_rows
+from ci.records.tables import read_rows
 
 AMP, ADD, ASE = "amp_one_args", "add_two_args", "ase_three_args"
 GOOD = "all_pass True"

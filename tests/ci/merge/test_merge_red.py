@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
-from ci import gate
-from ci.tables import read_rows
+from ci.gate import gate
+from ci.records.tables import read_rows
 
 AMP, ADD, ASE = "amp_one_args", "add_two_args", "ase_three_args"
 GOOD = "all_pass True"

@@ -94,7 +94,7 @@ TABLE = [
     (["mimickit/render/recorder.py"], NAMES),
     (["mimickit/data/recipes/g1.py"], NAMES),
     (["data/engines/mujoco_engine.yaml"], NAMES),
-    (["ci/runner.py"], NAMES),
+    (["ci/run/runner.py"], NAMES),
     (["ci/case_seconds.tsv"], NAMES),
     # Nobody knows what these do.
     (["pyproject.toml"], ALL),

@@ -124,7 +124,7 @@ def test_a_run_has_an_id_of_its_own_and_a_plan_without_command_has_none(reposito
 
 
 def test_the_plan_says_which_code_and_which_stages(repository, monkeypatch):
-    monkeypatch.setattr(command, "checkout", lambda _: Checkout("abc", True, "def"))
+    monkeypatch.setattr("ci.plan.planning.checkout", lambda _: Checkout("abc", True, "def"))
     plan = command.plan_run(repository, discover(repository), PROFILES["longcycle"], 1, seed=3, why="because")
     assert (plan.commit, plan.dirty, plan.seed, plan.why) == ("abc", True, 3, "because")
     stages = {case.name: case.stages for case in plan.cases}

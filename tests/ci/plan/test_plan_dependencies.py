@@ -9,7 +9,7 @@ import pytest
 
 from ci.cases import discover
 from ci.plan.dependencies import PRIOR_KEY, all_dependencies, case_dependencies
-from ci.priors import MODEL_KEY
+from ci.run.priors import MODEL_KEY
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -53,12 +53,12 @@ def leaves(write, *names):
 
 
 def test_a_case_reads_its_own_files_the_engines_and_the_matrix(write):
-    write("ci/runner.py")
+    write("ci/run/runner.py")
     write("ci/report/page.html")
     write("ci/__pycache__/runner.pyc")
     assert reads(write) == {
         *("args/one_args.txt", "data/envs/walk.yaml", "data/agents/PPO.yaml", "data/engines/mujoco_engine.yaml"),
-        *("ci/runner.py", "ci/report/page.html", "mimickit/__init__.py", "mimickit/run.py"),
+        *("ci/run/runner.py", "ci/report/page.html", "mimickit/__init__.py", "mimickit/run.py"),
         *("mimickit/learning/__init__.py", "mimickit/learning/checkpoint.py"),
         *("mimickit/data/__init__.py", "mimickit/data/__main__.py"),
     }

@@ -8,9 +8,19 @@ import pytest
 from PIL import Image
 
 from ci.cases import Case
-from ci.failures import Failure
-from ci.process import ProcessResult
-from ci.records import STAGES, Attempt, CaseResult, CaseRow, Entry, RunFacts, StageRecord, not_run, row_of
+from ci.failures.classify import Failure
+from ci.records.results import (
+    STAGES,
+    Attempt,
+    CaseResult,
+    CaseRow,
+    Entry,
+    ProcessResult,
+    RunFacts,
+    StageRecord,
+    not_run,
+    row_of,
+)
 
 LOG = """\
 Iteration  Samples  Test_Return  Test_Episode_Length  Test_Episodes  Train_Return  Train_Episode_Length  Train_Episodes

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ci.findings import Finding
+from ci.gate.findings import Finding
 from ci.report.page import write_page
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

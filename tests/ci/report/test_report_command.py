@@ -8,10 +8,10 @@ import webbrowser
 import pytest
 
 from ci.errors import UsageError
+from ci.records.roots import locked
+from ci.records.tables import write_rows
 from ci.report import command
 from ci.report.baseline import find_last_green
-from ci.roots import locked
-from ci.tables import write_rows
 
 CASE = "deepmimic_humanoid_ppo_args"
 WRITTEN = ("junit.xml", "summary.md", "report.html", "findings.json")

@@ -3,7 +3,7 @@
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
-from ci.records import LONG_STAGES
+from ci.records.results import LONG_STAGES
 from ci.report.junit import write_junit
 
 

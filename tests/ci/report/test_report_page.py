@@ -14,11 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ci.failures import Failure
-from ci.findings import Finding
+from ci.failures.classify import Failure
+from ci.gate.findings import Finding
 from ci.plan.plan import Plan, PlannedCase
-from ci.process import ProcessResult
-from ci.records import LONG_STAGES, not_run
+from ci.records.results import LONG_STAGES, ProcessResult, not_run
 from ci.report.page import write_page
 
 VOID = {"meta", "link", "img", "input", "wbr"}

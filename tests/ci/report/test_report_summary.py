@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from ci.findings import Finding
+from ci.gate.findings import Finding
 from ci.report.summary import LIMIT_BYTES, inline, write_summary
 
 

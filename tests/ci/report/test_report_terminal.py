@@ -1,6 +1,6 @@
 """The closing table of a terminal."""
 
-from ci.records import LONG_STAGES
+from ci.records.results import LONG_STAGES
 from ci.report.terminal import result_lines
 
 

@@ -1,0 +1,1 @@
+"""What a stage must leave behind to count as passed."""

@@ -1,0 +1,264 @@
+"""What a stage must have left behind before it counts as passed, whatever its exit code was.
+
+Every check returns what it found, or the first thing that is wrong. Missing, short, contradictory and non-finite are
+all failures: nothing here treats an absent number as a good one.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ci.evidence.video import BLANK_VARIANCE, measure_video, picture_variance
+from ci.failures.classify import Failure
+from ci.files import read_json_object, tail
+
+MINIMUM_FRAMES = 4
+MINIMUM_COVERAGE = 0.0005  # of a frame's pixels that are the character: 150 of 640 x 480
+COVERAGE_STEP = 10  # frames between measurements of the coverage
+IN_VIEW_SHARE = 0.9  # of the frames
+MOVING_SHARE = 0.5  # of the pairs of successive frames
+# Of a training, for the tables and the reports.
+KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_used_gb", "ended_by")
+PRINTED = {"Mean Return": "mean_return", "Mean Episode Length": "mean_ep_len", "Episodes": "episodes"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the matrix asked of a stage, to compare with what it did."""
+
+    engine: str
+    devices: tuple[str, ...]
+    seed: int
+    samples: int = 0
+    episodes: int = 0
+
+
+@dataclass
+class Evidence:
+    """The facts read from a stage's files, and why it does not count, if so."""
+
+    facts: dict[str, Any] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+class _Wrong(Exception):
+    """A check failed; carries the class of failure."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+def check_train(out_dir: Path, _log: Path, asked: Asked) -> Evidence:
+    """A training: a model file, at least the samples asked for, on the engine and devices asked for, a finite log."""
+    return _collect(_train_facts, out_dir, asked)
+
+
+def check_test(out_dir: Path, log: Path, asked: Asked) -> Evidence:
+    """A test: at least the episodes asked for, finite metrics, and the same numbers printed in its log."""
+
+    def facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
+        return _test_facts(out_dir, asked, tail(log, 200))
+
+    return _collect(facts, out_dir, asked)
+
+
+def check_viz(out_dir: Path, log: Path, asked: Asked) -> Evidence:
+    """A rendering: a test's evidence, and a video with a picture in every frame, the character in it, moving."""
+
+    def facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
+        return {**_test_facts(out_dir, asked, tail(log, 200)), **_video_facts(out_dir)}
+
+    return _collect(facts, out_dir, asked)
+
+
+CHECKS: dict[str, Callable[[Path, Path, Asked], Evidence]] = {
+    "train": check_train,
+    "long": check_train,
+    "test": check_test,
+    "viz": check_viz,
+}
+
+
+def check_checkpoint(returncode: int, output: str) -> Evidence:
+    """What the checkpoint reader said of the model: it loads, holds tensors, and every number in them is finite."""
+
+    def facts(_out_dir: Path, _asked: Asked) -> dict[str, Any]:
+        start = output.find("{")
+        try:
+            report, _ = json.JSONDecoder().raw_decode(output, start)
+        except (ValueError, IndexError) as error:
+            raise _Wrong("no_evidence", f"model.pt does not load (exit code {returncode}): {output.strip()}") from error
+        if "error" in report:
+            raise _Wrong("no_evidence", f"model.pt does not load: {report['error']}")
+        if report.get("finite") is not True:
+            raise _Wrong("divergence", f"model.pt holds non-finite numbers in {', '.join(report.get('bad', []))}")
+        if returncode != 0:
+            raise _Wrong("no_evidence", f"the checkpoint reader ended with exit code {returncode}: {output.strip()}")
+        if not report.get("tensors") or not report.get("parameters"):
+            raise _Wrong("no_evidence", "model.pt holds no parameters")
+        return {"tensors": report["tensors"], "parameters": report["parameters"]}
+
+    return _collect(facts, Path(), Asked("", (), 0))
+
+
+def _collect(facts: Callable[[Path, Asked], dict[str, Any]], out_dir: Path, asked: Asked) -> Evidence:
+    try:
+        return Evidence(facts(out_dir, asked))
+    except _Wrong as wrong:
+        return Evidence(failure=Failure(wrong.kind, str(wrong)))
+    except FileNotFoundError as error:
+        return Evidence(failure=Failure("no_evidence", f"{Path(error.filename).name} was not written"))
+    except (OSError, ValueError) as error:
+        return Evidence(failure=Failure("no_evidence", str(error)))
+
+
+def _train_facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
+    model = out_dir / "model.pt"
+    if model.stat().st_size == 0:
+        raise _Wrong("no_evidence", "model.pt is empty")
+    summary = _read_finite(out_dir / "train_summary.json")
+    samples = _number(summary, "samples", "train_summary.json")
+    if samples < asked.samples:
+        raise _Wrong("no_evidence", f"trained on {samples:g} samples, asked for {asked.samples}")
+    _same("train_summary.json", "engine", summary.get("engine"), asked.engine)
+    _same("train_summary.json", "devices", summary.get("devices"), list(asked.devices))
+    _same("train_summary.json", "seed", summary.get("seed"), asked.seed)
+    rate = _number(summary, "samples_per_s", "train_summary.json")
+    rows = _check_log((out_dir / "log.txt").read_text(encoding="utf-8"))
+    kept = {key: summary.get(key) for key in KEPT_FACTS}
+    return {"samples": int(samples), "samples_per_s": rate, "log_rows": rows, **kept}
+
+
+def _check_log(text: str) -> int:
+    """The number of rows of a training log; _Wrong when it has none, is ragged, or a number in it is not finite."""
+    lines = [line.split() for line in re.split(r"[\r\n]+", text) if line.strip()]
+    if len(lines) < 2:
+        raise _Wrong("no_evidence", "log.txt has no rows")
+    header, *rows = lines
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(header):
+            raise _Wrong("no_evidence", f"log.txt row {number} has {len(row)} values for {len(header)} columns")
+        for column, word in zip(header, row, strict=True):
+            try:
+                value = float(word)
+            except ValueError as error:
+                raise _Wrong("no_evidence", f"log.txt row {number}, {column}: {word!r} is not a number") from error
+            if not math.isfinite(value):
+                raise _Wrong("divergence", f"log.txt row {number}, {column} is {word}")
+    return len(rows)
+
+
+def _test_facts(out_dir: Path, asked: Asked, log_tail: Sequence[str]) -> dict[str, Any]:
+    metrics = _read_finite(out_dir / "test_metrics.json")
+    values = {name: _number(metrics, name, "test_metrics.json") for name in PRINTED.values()}
+    if values["episodes"] < asked.episodes:
+        raise _Wrong("no_evidence", f"tested {values['episodes']:g} episodes, asked for {asked.episodes}")
+    if values["mean_ep_len"] <= 0.0:
+        raise _Wrong("no_evidence", f"mean_ep_len is {values['mean_ep_len']:g}")
+    _same("test_metrics.json", "engine", metrics.get("engine"), asked.engine)
+    _same("test_metrics.json", "device", metrics.get("device"), asked.devices[0])
+    _same("test_metrics.json", "seed", metrics.get("seed"), asked.seed)
+    for label, name in PRINTED.items():
+        printed = [line.split(":", 1)[1].strip() for line in log_tail if line.strip().startswith(f"{label}:")]
+        if not printed:
+            raise _Wrong("no_evidence", f"the log does not print '{label}:'")
+        if not _agrees(printed[-1], values[name]):
+            said = f"the log prints '{label}: {printed[-1]}'"
+            raise _Wrong("no_evidence", f"{said}, test_metrics.json says {values[name]:g}")
+    return {**values, "episodes": int(values["episodes"])}
+
+
+def _video_facts(out_dir: Path) -> dict[str, Any]:
+    listed = _read_finite(out_dir / "frames.json")
+    video = measure_video(_existing(out_dir / "video.mp4"))
+    sheet = picture_variance(_existing(out_dir / "contact_sheet.png"))
+    frames = int(_number(listed, "frames", "frames.json"))
+    if video.frames < MINIMUM_FRAMES:
+        raise _Wrong("render", f"video.mp4 holds {video.frames} frames, at least {MINIMUM_FRAMES} are needed")
+    if video.frames != frames:
+        raise _Wrong("render", f"video.mp4 holds {video.frames} frames, frames.json lists {frames}")
+    if video.blank:
+        raise _Wrong("render", f"{video.blank} of {frames} frames are blank")
+    if sheet < BLANK_VARIANCE:
+        raise _Wrong("render", "contact_sheet.png is blank")
+    coverage = _coverage(listed, frames)
+    in_view = sum(value >= MINIMUM_COVERAGE for value in coverage)
+    if in_view < IN_VIEW_SHARE * len(coverage):
+        raise _Wrong("render", f"the character is in view in {in_view} of {len(coverage)} measured frames")
+    if video.moving < MOVING_SHARE * (frames - 1):
+        raise _Wrong("render", f"the video is frozen: {video.moving} of {frames - 1} pairs of successive frames differ")
+    return {
+        "frames": frames,
+        "frames_moving": video.moving,
+        "variance_min": min(video.variance),
+        "coverage_min": min(coverage),
+    }
+
+
+def _coverage(listed: dict[str, Any], frames: int) -> list[float]:
+    """The measured shares of the picture that the character covers; from the first frame on, in even short steps."""
+    coverage, measured = listed.get("coverage"), listed.get("coverage_frames")
+    if not isinstance(coverage, list) or not coverage or not all(map(_is_finite, coverage)):
+        raise _Wrong("no_evidence", "frames.json has no finite coverage")
+    if measured != list(range(0, frames, COVERAGE_STEP)) or len(measured) != len(coverage):
+        raise _Wrong(
+            "no_evidence", f"frames.json does not give the coverage of every {COVERAGE_STEP}th of {frames} frames"
+        )
+    return coverage
+
+
+def _existing(path: Path) -> Path:
+    """``path`` if there is something in it; FileNotFoundError or _Wrong if not."""
+    if path.stat().st_size == 0:
+        raise _Wrong("no_evidence", f"{path.name} is empty")
+    return path
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _read_finite(path: Path) -> dict[str, Any]:
+    """The JSON object in ``path``; _Wrong names the first number in it, at any depth, that is not finite."""
+    values = read_json_object(path)
+    for name, value in _leaves(values, path.name):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise _Wrong("divergence", f"{name} is {value}")
+    return values
+
+
+def _leaves(value: object, name: str) -> Iterator[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _leaves(inner, f"{name}: {key}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _leaves(inner, f"{name}[{index}]")
+    else:
+        yield name, value
+
+
+def _number(values: dict[str, Any], name: str, source: str) -> float:
+    value = values.get(name)
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        raise _Wrong("no_evidence", f"{source}: {name} must be a number, found {value!r}")
+    return float(value)
+
+
+def _same(source: str, name: str, found: object, asked: object) -> None:
+    if found != asked:
+        raise _Wrong("no_evidence", f"{source}: {name} is {found!r}, asked for {asked!r}")
+
+
+def _agrees(printed: str, value: float) -> bool:
+    """Whether a printed number is ``value``, up to the rounding of a print with three digits."""
+    try:
+        number = float(printed)
+    except ValueError:
+        return False
+    return math.isclose(number, value, rel_tol=1e-3, abs_tol=5e-3)

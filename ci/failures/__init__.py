@@ -1,0 +1,1 @@
+"""Why a stage failed: the classes, and how one is told from another."""

@@ -1,0 +1,1 @@
+"""Whether a run passed: what came back, held against what was planned."""

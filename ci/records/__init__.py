@@ -1,0 +1,1 @@
+"""What a run remembers: results, rows, journals, and the folders they are in."""

@@ -1,0 +1,1 @@
+"""Running cases: processes, stages, one case, many cases."""

@@ -1,0 +1,142 @@
+"""Single checks on files: logs, checkpoints, metrics, small file helpers."""
+
+import json
+
+import pytest
+
+from ci.evidence.checks import Asked, check_checkpoint, check_test, check_train
+from ci.files import read_json_object, tail, write_json, write_text
+from ci.records.tables import write_table
+
+ASKED = Asked(engine="mujoco", devices=("cpu",), seed=1, samples=100, episodes=2)
+SUMMARY = {"samples": 100, "samples_per_s": 5.0, "engine": "mujoco", "devices": ["cpu"], "seed": 1}
+METRICS = {"mean_return": 1.23456, "mean_ep_len": 3.0, "episodes": 2, "engine": "mujoco", "device": "cpu", "seed": 1}
+PRINTED = "Mean Return: 1.235\nMean Episode Length: 3.000\nEpisodes: 2\n"
+
+
+@pytest.fixture
+def trained(tmp_path):
+    (tmp_path / "model.pt").write_bytes(b"x")
+    (tmp_path / "log.txt").write_text("Iteration Loss\n0 1.5\n1 -2e-3\n")
+    write_json(tmp_path / "train_summary.json", SUMMARY)
+    return tmp_path
+
+
+def failure(evidence):
+    assert evidence.failure is not None
+    return f"{evidence.failure.kind}: {evidence.failure.message}"
+
+
+def test_a_good_training_passes_and_gives_its_numbers(trained):
+    evidence = check_train(trained, trained / "log", ASKED)
+    assert evidence.failure is None
+    assert (evidence.facts["samples"], evidence.facts["samples_per_s"], evidence.facts["log_rows"]) == (100, 5.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", "no_evidence: log.txt has no rows"),
+        ("Iteration Loss\n", "no_evidence: log.txt has no rows"),
+        ("Iteration Loss\n0 inf\n", "divergence: log.txt row 1, Loss is inf"),
+        ("Iteration Loss\r\n0 1\r\n1 NaN\r\n", "divergence: log.txt row 2, Loss is NaN"),
+        ("Iteration Loss\n0\n", "no_evidence: log.txt row 1 has 1 values for 2 columns"),
+        ("Iteration Loss\n0 high\n", "no_evidence: log.txt row 1, Loss: 'high' is not a number"),
+    ],
+)
+def test_a_log_without_finite_numbers_fails(trained, log, words):
+    (trained / "log.txt").write_text(log)
+    assert failure(check_train(trained, trained / "log", ASKED)) == words
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"samples": 99}, "no_evidence: trained on 99 samples"),
+        ({"samples": None}, "no_evidence: train_summary.json: samples must be a number"),
+        ({"samples": True}, "no_evidence: train_summary.json: samples must be a number"),
+        ({"engine": "newton"}, "no_evidence: train_summary.json: engine is 'newton', asked for 'mujoco'"),
+        ({"seed": 2}, "no_evidence: train_summary.json: seed is 2"),
+        ({"extra": {"rates": [1.0, float("inf")]}}, "divergence: train_summary.json: extra: rates[1] is inf"),
+    ],
+)
+def test_a_summary_that_contradicts_what_was_asked_fails(trained, change, words):
+    (trained / "train_summary.json").write_text(json.dumps({**SUMMARY, **change}))
+    assert failure(check_train(trained, trained / "log", ASKED)).startswith(words)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "log.txt", "train_summary.json"])
+def test_a_missing_file_fails(trained, name):
+    (trained / name).unlink()
+    assert failure(check_train(trained, trained / "log", ASKED)) == f"no_evidence: {name} was not written"
+
+
+def test_an_empty_model_fails(trained):
+    (trained / "model.pt").write_bytes(b"")
+    assert failure(check_train(trained, trained / "log", ASKED)) == "no_evidence: model.pt is empty"
+
+
+@pytest.mark.parametrize(
+    ("change", "printed", "words"),
+    [
+        ({}, PRINTED, None),
+        ({}, "", "no_evidence: the log does not print 'Mean Return:'"),
+        ({}, PRINTED.replace("1.235", "1.3"), "no_evidence: the log prints 'Mean Return: 1.3'"),
+        ({}, PRINTED.replace("1.235", "nan"), "no_evidence: the log prints 'Mean Return: nan'"),
+        ({"episodes": 1}, PRINTED, "no_evidence: tested 1 episodes, asked for 2"),
+        ({"mean_ep_len": 0.0}, PRINTED, "no_evidence: mean_ep_len is 0"),
+        ({"device": "cuda:0"}, PRINTED, "no_evidence: test_metrics.json: device is 'cuda:0'"),
+        ({"mean_return": float("nan")}, PRINTED, "divergence: test_metrics.json: mean_return is nan"),
+    ],
+)
+def test_a_test_must_write_and_print_the_same_finite_numbers(tmp_path, change, printed, words):
+    (tmp_path / "test_metrics.json").write_text(json.dumps({**METRICS, **change}))
+    (tmp_path / "test.log").write_text(printed)
+    evidence = check_test(tmp_path, tmp_path / "test.log", ASKED)
+    assert (evidence.failure is None) == (words is None)
+    assert words is None or failure(evidence).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("code", "output", "words"),
+    [
+        (0, '{"tensors": 2, "parameters": 9, "finite": true, "bad": []}', None),
+        (1, '{"tensors": 2, "parameters": 9, "finite": false, "bad": ["a.weight"]}', "divergence: model.pt holds"),
+        (0, '{"tensors": 2, "parameters": 9, "finite": false, "bad": ["a.weight"]}', "divergence: model.pt holds"),
+        (1, '{"tensors": 2, "parameters": 9, "finite": true, "bad": []}', "no_evidence: the checkpoint reader ended"),
+        (0, '{"tensors": 0, "parameters": 0, "finite": true, "bad": []}', "no_evidence: model.pt holds no parameters"),
+        (1, '{"error": "no tensors in it"}', "no_evidence: model.pt does not load: no tensors in it"),
+        (1, "not a checkpoint", "no_evidence: model.pt does not load (exit code 1): not a checkpoint"),
+        (-9, "", "no_evidence: model.pt does not load (exit code -9)"),
+    ],
+)
+def test_a_checkpoint_must_load_and_be_finite(code, output, words):
+    evidence = check_checkpoint(code, output)
+    assert (evidence.failure is None) == (words is None)
+    assert words is None or failure(evidence).startswith(words)
+
+
+def test_a_log_tail_is_its_last_lines_as_a_terminal_would_show_them(tmp_path):
+    log = tmp_path / "log"
+    assert tail(log, 3) == []
+    log.write_bytes(b"one\ntwo\r\n10%\r90%\rdone\n\xff\nlast\n\n")
+    assert tail(log, 4) == ["two", "done", "\ufffd", "last"]
+    log.write_bytes(b"x" * 100000 + b"\nend\n")
+    assert tail(log, 1) == ["end"]
+
+
+def test_files_are_replaced_whole(tmp_path):
+    path = tmp_path / "deep" / "a.json"
+    write_json(path, {"a": 1})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(path, {"a": float("nan")})
+    assert read_json_object(path) == {"a": 1}
+    assert [file.name for file in path.parent.iterdir()] == ["a.json"]
+    write_text(path, "[1]")
+    with pytest.raises(ValueError, match="a.json holds a list"):
+        read_json_object(path)
+
+
+def test_a_table_keeps_one_line_per_row_whatever_is_in_a_cell(tmp_path):
+    write_table(tmp_path / "t.tsv", ("a", "b", "c", "d"), [('say "x"\n\tnow', None, True, 0.1234567891)])
+    assert (tmp_path / "t.tsv").read_text() == "a\tb\tc\td\nsay 'x' now\t\t1\t0.123457\n"
