@@ -11,7 +11,7 @@ from ci.cases import NONTRAINABLE
 from ci.doctor.finding import Finding, few, fix, look, ok
 from ci.doctor.machine import INSTALL, Machine, installed_version
 from ci.doctor.probes import GL, TORCH, ask
-from ci.run.stages import VIZ_ENVIRONMENT
+from ci.stage_environment import ENVIRONMENTS
 
 GIT_SECONDS = 30.0
 
@@ -116,7 +116,7 @@ def check_torch(machine: Machine) -> Finding:
 
 def check_gl(machine: Machine) -> Finding:
     """A frame can be drawn without a display, as every case's video is."""
-    answer = ask([sys.executable, "-c", GL], machine.repository, machine.probe_seconds, VIZ_ENVIRONMENT)
+    answer = ask([sys.executable, "-c", GL], machine.repository, machine.probe_seconds, ENVIRONMENTS["viz"])
     found = answer.json()
     if found is None:
         remedy = f"{INSTALL}; apt-get install -y --no-install-recommends libegl1 libgl1 libgl1-mesa-dri libx11-6"

@@ -13,10 +13,8 @@ from ci.records.results import CaseResult, CaseRow, Entry, RunFacts, StageRecord
 from ci.report.curves import Chart, charts_of, read_log
 from ci.report.pictures import Picture, read_picture
 from ci.report.shown import Trouble, log_tail, number, trouble
-from ci.run.stages import TRAIN_ENVIRONMENT, VIZ_ENVIRONMENT
+from ci.stage_environment import ENVIRONMENTS
 
-# What the stages add to the environment; a person who repeats one by hand needs it too.
-ENVIRONMENTS = {"train": TRAIN_ENVIRONMENT, "long": TRAIN_ENVIRONMENT, "viz": VIZ_ENVIRONMENT}
 TRAINING_TITLES = {"train": "training", "long": "long training"}
 NO_TRY = "no try was made"
 

@@ -10,16 +10,8 @@ from pathlib import Path
 from ci.cases import Case
 from ci.ladder import Rung
 from ci.options import Options
+from ci.stage_environment import ENVIRONMENTS
 
-# NCCL over sockets: slower, and it works on every machine the matrix meets.
-TRAIN_ENVIRONMENT = {
-    "NCCL_P2P_DISABLE": "1",
-    "NCCL_IB_DISABLE": "1",
-    "NCCL_CUMEM_ENABLE": "0",
-    "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
-}
-# What Mesa's software renderer must claim for the viewer to accept it.
-VIZ_ENVIRONMENT = {"MESA_GL_VERSION_OVERRIDE": "3.3", "MESA_GLSL_VERSION_OVERRIDE": "330"}
 # A training that is told to end finishes its iteration, tests, and writes its model.
 TRAIN_GRACE = 60.0
 LONG_GRACE = 300.0
@@ -125,7 +117,7 @@ def viz_command(request: StageRequest) -> StageCommand:
         *("--devices", request.devices[0], "--video", "true"),
         *("--model_file", request.model(last_training(request.wanted))),
     )
-    return _stage("viz", request, specific, profile.viz_timeout, VIZ_ENVIRONMENT)
+    return _stage("viz", request, specific, profile.viz_timeout)
 
 
 COMMANDS = {"train": train_command, "long": long_command, "test": test_command, "viz": viz_command}
@@ -156,7 +148,7 @@ def _training(name: str, request: StageRequest, limit: tuple[str, ...], timeout:
     )
     if len(request.devices) > 1:
         specific += ("--master_port", str(free_port()))
-    return _stage(name, request, specific, timeout, TRAIN_ENVIRONMENT, grace)
+    return _stage(name, request, specific, timeout, grace)
 
 
 def _stage(
@@ -164,7 +156,6 @@ def _stage(
     request: StageRequest,
     specific: tuple[str, ...],
     timeout: float,
-    environment: Mapping[str, str] | None = None,
     grace: float | None = None,
 ) -> StageCommand:
     """mimickit/run.py with what all stages share."""
@@ -179,4 +170,5 @@ def _stage(
         *("--visualize", "false", "--logger", "txt", "--rand_seed", str(options.seed)),
         *("--out_dir", str(out_dir)),
     )
-    return StageCommand(name, argv, request.attempt_dir / f"{name}.log", out_dir, timeout, environment or {}, grace)
+    log = request.attempt_dir / f"{name}.log"
+    return StageCommand(name, argv, log, out_dir, timeout, ENVIRONMENTS[name], grace)

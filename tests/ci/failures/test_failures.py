@@ -204,3 +204,12 @@ def test_the_sentence_holds_stage_kind_message_and_remedy():
 )
 def test_last_words_are_the_last_paragraph_or_the_end_of_a_traceback(log, words):
     assert last_words(log) == words
+
+
+def test_the_readme_has_the_table():
+    lines = (Path(__file__).parents[3] / "ci" / "README.md").read_text().splitlines()
+    start = lines.index("| class | means | what to do | then |") + 2
+    rows = [line.strip("| ").split(" | ") for line in lines[start : start + len(FAILURES)]]
+    assert [row[:3] for row in rows] == [[f"`{kind}`", one.meaning, one.remedy] for kind, one in FAILURES.items()]
+    then = {"next_rung": "next rung", "retry_once": "once more", "final": "final"}
+    assert all(then[one.action] in row[3] for row, one in zip(rows, FAILURES.values(), strict=True))
