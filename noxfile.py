@@ -15,7 +15,9 @@ sys.path.insert(0, str(REPOSITORY))  # the nox command does not put the noxfile'
 
 from ci.environment import ensure_environment  # noqa: E402
 
-STOP_SECONDS = 30.0  # how long a program may take after Ctrl-C to end its own children
+# How long a program may take after Ctrl-C to end its own children: the matrix gives a long training 300 s to write its
+# checkpoint (ci/run/stages.py), and the training's supervisor 10 s more. A second Ctrl-C ends them at once.
+STOP_SECONDS = 330.0
 
 nox.options.sessions = ["lint", "tests"]
 

@@ -11,7 +11,8 @@ from ci.errors import EXIT_USAGE, UsageError
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# Each module has SUMMARY, add_arguments(parser) and run(arguments, repository), which returns the exit code.
+# A command's module has SUMMARY, add_arguments(parser) and run(arguments, repository), which returns the exit code.
+# It is imported when it is asked for: the doctor must not need what the others need.
 COMMANDS = {
     "e2e": "ci.run.e2e",
     "matrix": "ci.plan.command",
@@ -23,9 +24,18 @@ COMMANDS = {
 
 def main(argv: Sequence[str]) -> int:
     """Run one command line."""
-    modules = {name: importlib.import_module(module) for name, module in COMMANDS.items()}
+    asked = [name for name in argv[:1] if name in COMMANDS]
     parser = argparse.ArgumentParser(prog="python -m ci", description="The job matrix.", allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND", required=True)
+    try:
+        modules = {name: importlib.import_module(COMMANDS[name]) for name in asked or COMMANDS}
+    except ModuleNotFoundError as error:
+        print(
+            f"error: the package of the module '{error.name}' is not installed for {sys.executable}. Install with: "
+            "python -m pip install -c constraints.txt -e .",
+            file=sys.stderr,
+        )
+        return EXIT_USAGE
     for name, module in modules.items():
         sub = commands.add_parser(name, help=module.SUMMARY, description=module.SUMMARY, allow_abbrev=False)
         module.add_arguments(sub)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 import yaml
@@ -73,13 +74,21 @@ def discover(repository: Path) -> list[Case]:
     return [read_case(repository, path) for path in sorted((repository / "args").glob("*.txt"))]
 
 
-def select(cases: Sequence[Case], names: Sequence[str] = (), include_nontrainable: bool = True) -> list[Case]:
-    """The cases asked for, by name, each once; ``names`` may be file names, stems or paths, and none means all.
+def select(
+    cases: Sequence[Case],
+    names: Sequence[str] = (),
+    include_nontrainable: bool = True,
+    patterns: Sequence[str] = ("*",),
+) -> list[Case]:
+    """The cases asked for, by name, each once; ``names`` may be file names, stems or paths.
 
-    UsageError for an unknown case and for nothing left: an empty selection is never a success.
+    No name means those that match one of ``patterns``. UsageError for an unknown case and for nothing left: an empty
+    selection is never a success.
     """
     by_name = {case.name: case for case in cases}
-    wanted = [Path(name).name.removesuffix(".txt") for name in names] or list(by_name)
+    wanted = [Path(name).name.removesuffix(".txt") for name in names]
+    if not names:
+        wanted = [name for name in by_name if any(fnmatch(name, pattern) for pattern in patterns)]
     unknown = sorted(set(wanted) - set(by_name))
     if unknown:
         hints = "".join(f"\n  {name}{nearest(name, by_name)}" for name in unknown)

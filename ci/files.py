@@ -30,8 +30,9 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
-def tail(path: Path, lines: int, limit_bytes: int = 65536) -> list[str]:
-    """The last ``lines`` lines of a log, from at most its last ``limit_bytes``; [] when there is no file.
+def tail(path: Path, lines: int, limit_bytes: int = 65536, start: int = 0) -> list[str]:
+    """The last ``lines`` lines of a log, from at most its last ``limit_bytes`` and none of its first ``start``; [] when
+    there is no file.
 
     A line that rewrote itself with carriage returns counts as what it showed last.
     """
@@ -39,7 +40,7 @@ def tail(path: Path, lines: int, limit_bytes: int = 65536) -> list[str]:
         return []
     with path.open("rb") as handle:
         size = handle.seek(0, os.SEEK_END)
-        handle.seek(max(0, size - limit_bytes))
+        handle.seek(max(start, size - limit_bytes))
         text = handle.read().decode("utf-8", errors="replace")
     shown = [line.rstrip("\r").rsplit("\r", 1)[-1].rstrip() for line in text.rstrip().split("\n")]
     return shown[-lines:] if text.strip() else []

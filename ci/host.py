@@ -6,13 +6,17 @@ import importlib.metadata
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ci.errors import UsageError
 
 QUERY_SECONDS = 30.0
+
+# Where a new file that nobody has committed changes what runs.
+CODE = ("args", "ci", "data", "mimickit")
 
 # Distributions an engine cannot run without, by the engine_name of its file.
 ENGINE_PACKAGES = {
@@ -42,9 +46,10 @@ class Checkout:
 
 
 def gpus() -> tuple[Gpu, ...]:
-    """The NVIDIA GPUs that the driver answers for; () on a machine without ``nvidia-smi`` and NVIDIA device.
+    """The NVIDIA GPUs that programs here see, in the order they see them; () on a machine without any.
 
-    A driver that is installed and does not answer raises UsageError: a broken GPU machine must not pass as a CPU one.
+    That is what the driver lists, and of it what CUDA_VISIBLE_DEVICES names. A driver that is installed and does not
+    answer raises UsageError: a broken GPU machine must not pass as a CPU one.
     """
     program = shutil.which("nvidia-smi")
     if program is None:
@@ -54,13 +59,14 @@ def gpus() -> tuple[Gpu, ...]:
                 "--engine-config data/engines/newton_engine.yaml --devices-train cuda:0"
             )
         return ()
-    query = [program, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"]
+    query = [program, "--query-gpu=uuid,name,memory.total,driver_version", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(query, capture_output=True, text=True, timeout=QUERY_SECONDS, check=False)
         reason = (answer.stderr or answer.stdout).strip()
         if answer.returncode == 0 and answer.stdout.strip():
             rows = csv.reader(answer.stdout.strip().splitlines(), skipinitialspace=True)
-            return tuple(Gpu(name, _gpu_memory(mebibytes), driver) for name, mebibytes, driver in rows)
+            found = {uuid: Gpu(name, _gpu_memory(memory), driver) for uuid, name, memory, driver in rows}
+            return _visible(found, os.environ.get("CUDA_VISIBLE_DEVICES"))
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         reason = str(error)
     raise UsageError(
@@ -69,24 +75,72 @@ def gpus() -> tuple[Gpu, ...]:
     )
 
 
+def _visible(found: Mapping[str, Gpu], chosen: str | None) -> tuple[Gpu, ...]:
+    """The GPUs, by uuid, that CUDA_VISIBLE_DEVICES leaves: numbers or beginnings of uuids, up to the first unknown."""
+    if chosen is None:
+        return tuple(found.values())
+    left = []
+    for word in chosen.split(","):
+        word = word.strip()
+        if word.isdigit():
+            matching = list(found.values())[int(word) : int(word) + 1]
+        else:
+            matching = [gpu for uuid, gpu in found.items() if word and uuid.startswith(word)]
+        if len(matching) != 1:
+            break
+        left += matching
+    return tuple(left)
+
+
 def _gpu_memory(mebibytes: str) -> float:
     """In 1e9 bytes; a GPU that shares the host's memory names none of its own."""
     return host_memory_gb() if mebibytes == "[N/A]" else float(mebibytes) * 2**20 / 1e9
 
 
-def host_memory_gb() -> float:
-    """The memory of this machine, in 1e9 bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+def host_memory_gb(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
+    """The memory of this machine, or of the container where that is less, in 1e9 bytes."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        limit = (cgroup / "memory.max").read_text().strip()
+    except OSError:
+        limit = "max"
+    return min(machine, int(limit) if limit.isdigit() else machine) / 1e9
+
+
+def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, ...]:
+    """The cores this process may run on; as many of them as the container may keep busy."""
+    cores = tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else tuple(range(os.cpu_count() or 1))
+    try:
+        quota, period = (cgroup / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores[: max(1, int(quota) // int(period))] if quota.isdigit() else cores
 
 
 def checkout(repository: Path) -> Checkout:
-    """The commit, and whether tracked files differ from it; commit 'unknown' outside a git checkout."""
-    try:
-        commit = _git(repository, "rev-parse", "HEAD")
-        changes = _git(repository, "diff", "HEAD", "--no-ext-diff", "--binary")
-    except (OSError, subprocess.SubprocessError):
+    """The commit, and a fingerprint of what differs from it: tracked files, and new ones where code and data are.
+
+    Commit 'unknown' for a copy that is no git checkout. UsageError when it is one and git does not answer: two machines
+    that both do not know would agree.
+    """
+    if not (repository / ".git").exists():
         return Checkout("unknown", False, "")
-    return Checkout(commit, bool(changes), hashlib.sha256(changes.encode()).hexdigest()[:16] if changes else "")
+    try:
+        commit = _git(repository, "rev-parse", "HEAD").decode().strip()
+        digest = hashlib.sha256(_git(repository, "diff", "HEAD", "--no-ext-diff", "--binary"))
+        clean = hashlib.sha256(b"").digest() == digest.digest()
+        for name in _git(repository, "ls-files", "--others", "--exclude-standard", "-z", "--", *CODE).split(b"\0"):
+            path = repository / os.fsdecode(name)
+            if name and path.is_file():
+                clean = False
+                digest.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    except (OSError, subprocess.SubprocessError) as error:
+        said = error.stderr.decode(errors="replace") if isinstance(error, subprocess.CalledProcessError) else error
+        raise UsageError(
+            f"git cannot say which code this is: {' '.join(str(said).split())}. A checkout of another user needs: "
+            f"git config --global --add safe.directory {repository}"
+        ) from error
+    return Checkout(commit, not clean, "" if clean else digest.hexdigest()[:16])
 
 
 def require_packages(names: Sequence[str]) -> None:
@@ -103,7 +157,6 @@ def require_packages(names: Sequence[str]) -> None:
         )
 
 
-def _git(repository: Path, *arguments: str) -> str:
+def _git(repository: Path, *arguments: str) -> bytes:
     command = ["git", "-C", str(repository), *arguments]
-    answer = subprocess.run(command, capture_output=True, timeout=QUERY_SECONDS, check=True)
-    return answer.stdout.decode("utf-8", errors="replace").strip()
+    return subprocess.run(command, capture_output=True, timeout=QUERY_SECONDS, check=True).stdout

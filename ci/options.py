@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from ci import values
 from ci.cases import read_engine_name
 from ci.errors import UsageError
 from ci.host import ENGINE_PACKAGES, gpus
-from ci.profiles import PROFILES, Profile
+from ci.profiles import PROFILES, Profile, profile_as_json, profile_from_json
 
 CPU_ENGINES = ("mujoco",)  # engines that never use a GPU, whether there is one or not
 
@@ -22,7 +23,7 @@ examples:
   nox -s e2e -- --profile pr --shard 2/8              the second of eight parts that take about as long
   nox -s e2e -- --plan output/plan/plan.json --shard 2/8    the same, as nox -s matrix planned it
   nox -s e2e -- --devices-train cuda:0,cuda:1         train each case on two GPUs; test and render on the first
-  nox -s e2e -- --devices-train cuda:0,cuda:1 --one-device-each --jobs 8     eight cases at once on two GPUs
+  nox -s e2e -- --one-device-each                     every GPU, several cases at once on each as memory allows
   nox -s e2e -- --resume case_e2e_all_20260101_120000      go on with a run that was ended or killed
   nox -s e2e -- --profile longcycle --long-budget-hours 8 amp_humanoid_args.txt
 
@@ -36,10 +37,11 @@ was started; 128 + n ended by signal n.
 """
 
 SKIP_STATUS = {
-    "all": "cases that were over are left as they are, passed or failed: the default",
+    "all": "cases that failed are left as they are: the default",
     "ok": "cases that failed go on at the stage that failed",
     "none": "every case starts from the beginning",
 }
+DEFAULT_SKIP_STATUS = "all"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Options:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``ci e2e``. A default shown as 'profile' comes from the table in ci/profiles.py."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = _profile_table() + "\n" + EPILOG
+    parser.epilog = profile_table() + "\n" + EPILOG
     add = parser.add_argument
     add("case", nargs="*", help="files in args/ (default: all of them)")
     add("--list", action="store_true", help="print the selected cases and start nothing")
@@ -89,9 +91,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--shard",
         type=values.shard,
-        default=(1, 1),
         metavar="I/N",
-        help="part I of N of the selected cases, parts that take about as long by ci/case_seconds.tsv",
+        help="part I of N of the selected cases, parts that take about as long by ci/case_seconds.tsv; beside --plan "
+        "one of its shards, or 1/1 for all of them",
     )
     add("--plan", metavar="FILE", help="the plan.json of nox -s matrix: its cases, its shards, its profile and seed")
 
@@ -122,11 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("how much")
     add = group.add_argument
-    add("--profile", choices=tuple(PROFILES), help="row of the table below (default: pr with a GPU, smoke without)")
-    for name, meaning in _LADDERS.items():
-        add(f"--{name}", type=values.ladder, metavar="N,N", help=f"environments per device, largest first: {meaning}")
-    for name, (kind, meaning) in _NUMBERS.items():
-        add(f"--{name}", type=kind, metavar="N" if kind is values.count else "X", help=meaning)
+    add_profile_arguments(group, "pr with a GPU, smoke without")
     add("--deadline", type=values.positive, metavar="S", help="end the run after S seconds, resumable and red")
     add("--rand-seed", type=values.whole, metavar="N", help="seed of every stage (default: 1)")
 
@@ -147,7 +145,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--resume-skip-status",
         choices=tuple(SKIP_STATUS),
-        default="all",
         help="what --resume leaves alone. " + "; ".join(f"{name}: {text}" for name, text in SKIP_STATUS.items()),
     )
     add(
@@ -156,6 +153,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a new run of the cases that did not pass in ROOT, with the options it had; --root-out, --jobs and "
         "--deadline may be given beside it. ROOT stays as it is, and red",
     )
+
+
+def add_profile_arguments(group: argparse._ArgumentGroup, default: str) -> None:
+    """``--profile`` and an option for each value of it."""
+    add = group.add_argument
+    add("--profile", choices=tuple(PROFILES), help=f"row of the table below (default: {default})")
+    for name, meaning in _LADDERS.items():
+        add(f"--{name}", type=values.ladder, metavar="N,N", help=f"environments per device, largest first: {meaning}")
+    for name, (kind, meaning) in _NUMBERS.items():
+        add(f"--{name}", type=kind, metavar="N" if kind is values.count else "X", help=meaning)
 
 
 BESIDE_RESUME = ("resume", "resume_skip_status", "jobs", "deadline")
@@ -169,61 +176,135 @@ def require_alone(arguments: argparse.Namespace, allowed: Sequence[str]) -> None
     defaults = vars(parser.parse_args([]))
     given = [key for key, default in defaults.items() if getattr(arguments, key) != default and key not in allowed]
     if given:
-        listed = ", ".join("--" + key.replace("_", "-") for key in given)
+        listed = ", ".join("cases" if key == "case" else "--" + key.replace("_", "-") for key in given)
         raise UsageError(
             f"--{allowed[0].replace('_', '-')} takes the options of the earlier run; {listed} cannot be given "
             "beside it."
         )
 
 
-def resolve(arguments: argparse.Namespace, repository: Path, planned: tuple[str, int] | None = None) -> Options:
+@dataclass(frozen=True)
+class Planned:
+    """What a plan file fixes of a run."""
+
+    profile: Profile
+    seed: int
+    engine_config: str
+    device: str
+    device_nontrainable: str
+
+
+def resolve(arguments: argparse.Namespace, repository: Path, planned: Planned | None = None) -> Options:
     """Fill what the command line left open from the profile and from this machine. Raises UsageError.
 
-    Args:
-        planned: profile and seed of a plan file, which the command line may repeat and not contradict.
+    With a plan the command line may say where to run and how many cases at once, nothing that changes a result; and
+    this machine must have the devices that the plan is for.
     """
-    engine_config = _engine_path(arguments.engine_config)
+    engine_config = engine_path(arguments.engine_config)
+    if planned is not None:
+        _require_nothing_else(arguments, planned, engine_config)
+        engine_config = planned.engine_config
     given_engine = read_engine_name(repository, engine_config) if engine_config else None
     if arguments.devices_train:
-        on_gpu = any(device.startswith("cuda") for device in arguments.devices_train)
+        on_gpu = any(device == "all" or device.startswith("cuda") for device in arguments.devices_train)
         found = "devices as asked for"
     else:
         names = [gpu.name for gpu in gpus()]
         on_gpu = bool(names) and given_engine not in CPU_ENGINES
-        found = f"found {', '.join(names)}" if names else "no GPU found"
-    name, seed = planned or (arguments.profile or ("pr" if on_gpu else "smoke"), arguments.rand_seed or 1)
-    for option, given, wanted in (("profile", arguments.profile, name), ("rand-seed", arguments.rand_seed, seed)):
-        if given is not None and given != wanted:
-            raise UsageError(f"--{option} {given} contradicts the plan, which says {wanted}.")
-    if name not in PROFILES:
-        raise UsageError(f"the plan's profile {name!r} is none of {', '.join(PROFILES)}.")
-    engine_config = engine_config or f"data/engines/{'newton' if on_gpu else 'mujoco'}_engine.yaml"
+        if planned is not None:
+            on_gpu = _require_gpu(names) if planned.device == "cuda" else False
+        counted = [f"{number} x {name}" if number > 1 else name for name, number in Counter(names).items()]
+        found = f"found {', '.join(counted)}" if names else "no GPU found"
+        if len(names) > 1 and not arguments.one_device_each:
+            found += " (one is used: see --one-device-each and --devices-train)"
+    name = arguments.profile or ("pr" if on_gpu else "smoke")
+    profile = planned.profile if planned else profile_of(name, arguments)
+    engine_config = engine_config or default_engine_config(on_gpu)
     engine_name = given_engine or read_engine_name(repository, engine_config)
-    devices_train = arguments.devices_train or (("cuda:0",) if on_gpu else ("cpu",))
+    devices_train = _devices(arguments, on_gpu)
+    share = devices_train if arguments.one_device_each else devices_train[:1]
+    devices_nontrainable = arguments.devices_nontrainable or share
+    for devices in (devices_train, devices_nontrainable):
+        if len({kind_of(device) for device in devices}) > 1:
+            raise UsageError(f"{','.join(devices)}: devices of one kind, cpu or cuda, are needed.")
+        if len(set(devices)) < len(devices):
+            raise UsageError(f"{','.join(devices)}: a device is named twice.")
+    if planned is not None:
+        kinds = (kind_of(devices_train[0]), kind_of(devices_nontrainable[0]))
+        wanted = (planned.device, planned.device_nontrainable)
+        if kinds != wanted:
+            raise UsageError(f"the plan is for {' and '.join(wanted)}, these devices are {' and '.join(kinds)}.")
+    seed = 1 if arguments.rand_seed is None else arguments.rand_seed
     return Options(
         names=(*arguments.case, *arguments.cases),
         include_nontrainable=arguments.include_nontrainable,
-        shard=arguments.shard,
+        shard=arguments.shard or (1, 1),
         plan_file=arguments.plan,
-        profile=_profile(name, arguments),
+        profile=profile,
         engine_config=engine_config,
         engine_name=engine_name,
         devices_train=devices_train,
-        devices_nontrainable=arguments.devices_nontrainable or devices_train[:1],
+        devices_nontrainable=devices_nontrainable,
         one_device_each=arguments.one_device_each,
         jobs=arguments.jobs,
         root_out=arguments.root_out,
-        seed=seed,
+        seed=planned.seed if planned else seed,
         require_deps=arguments.require_deps or ENGINE_PACKAGES.get(engine_name, ("torch",)),
         deadline=arguments.deadline,
-        why=f"{found}; engine {engine_name} ({engine_config}) on {','.join(devices_train)}, profile {name}",
+        why=f"{found}; engine {engine_name} ({engine_config}) on {','.join(devices_train)}, profile {profile.name}",
     )
 
 
-def _profile(name: str, arguments: argparse.Namespace) -> Profile:
-    """The profile with the values of the command line in it."""
-    fields = [option.replace("-", "_") for option in (*_LADDERS, *_NUMBERS)]
-    given = {field: getattr(arguments, field) for field in fields if getattr(arguments, field) is not None}
+def _devices(arguments: argparse.Namespace, on_gpu: bool) -> tuple[str, ...]:
+    given: tuple[str, ...] | None = arguments.devices_train
+    if given == ("all",) or (given is None and on_gpu and arguments.one_device_each):
+        every = tuple(f"cuda:{index}" for index in range(len(gpus())))
+        if not every:
+            raise UsageError("--devices-train all: there is no GPU here.")
+        return every
+    return given or (("cuda:0",) if on_gpu else ("cpu",))
+
+
+def kind_of(device: str) -> str:
+    """'cuda' of 'cuda:3', 'cpu' of 'cpu'."""
+    return device.partition(":")[0]
+
+
+def default_engine_config(on_gpu: bool) -> str:
+    """The engine file for a machine with a GPU, or without."""
+    return f"data/engines/{'newton' if on_gpu else 'mujoco'}_engine.yaml"
+
+
+def _require_gpu(names: Sequence[str]) -> bool:
+    if not names:
+        raise UsageError("the plan is for a GPU, and there is none here.")
+    return True
+
+
+def _require_nothing_else(arguments: argparse.Namespace, planned: Planned, engine_config: str | None) -> None:
+    """UsageError when an option beside ``--plan`` would change what the plan says."""
+    given = [field.replace("_", "-") for field in _profile_fields() if getattr(arguments, field) is not None]
+    if given:
+        raise UsageError(
+            f"--{given[0]} cannot be given beside --plan: nox -s matrix takes it, and puts it into the plan."
+        )
+    repeated = (
+        ("profile", arguments.profile, planned.profile.name),
+        ("rand-seed", arguments.rand_seed, planned.seed),
+        ("engine-config", engine_config, planned.engine_config),
+    )
+    for option, value, wanted in repeated:
+        if value is not None and value != wanted:
+            raise UsageError(f"--{option} {value} contradicts the plan, which says {wanted}.")
+
+
+def _profile_fields() -> list[str]:
+    return [option.replace("-", "_") for option in (*_LADDERS, *_NUMBERS)]
+
+
+def profile_of(name: str, arguments: argparse.Namespace) -> Profile:
+    """The profile with the values of the command line in it. UsageError for those it has no use for."""
+    given = {field: getattr(arguments, field) for field in _profile_fields() if getattr(arguments, field) is not None}
     chosen = PROFILES[name]
     long = [field for field in given if field.startswith("long_")]
     if long and "long" not in chosen.stages:
@@ -235,24 +316,21 @@ def _profile(name: str, arguments: argparse.Namespace) -> Profile:
 
 def options_as_json(options: Options) -> dict[str, Any]:
     """The options, for run.json."""
-    return dataclasses.asdict(options)
+    return {**vars(options), "profile": profile_as_json(options.profile)}
 
 
 def options_from_json(content: Any) -> Options:
     """What ``options_as_json`` gave, after JSON; ValueError when it is not that."""
-
-    def tupled(value: Any) -> Any:
-        return tuple(map(tupled, value)) if isinstance(value, list) else value
-
     try:
-        fields = {key: tupled(value) for key, value in content.items()}
-        profile = Profile(**{key: tupled(value) for key, value in fields.pop("profile").items()})
-        return Options(profile=profile, **fields)
-    except (TypeError, AttributeError, KeyError) as error:
+        fields: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+        }
+        return Options(profile=profile_from_json(fields.pop("profile")), **fields)
+    except (TypeError, AttributeError, KeyError, ValueError) as error:
         raise ValueError(f"the options are not those of this version: {error}") from error
 
 
-def _engine_path(given: str | None) -> str | None:
+def engine_path(given: str | None) -> str | None:
     """A bare file name means the one in data/engines."""
     return f"data/engines/{given}" if given and "/" not in given else given
 
@@ -277,7 +355,8 @@ _NUMBERS = {
 }
 
 
-def _profile_table() -> str:
+def profile_table() -> str:
+    """The profiles, for a help text."""
     lines = ["profiles:"]
     for profile in PROFILES.values():
         ladder = ",".join(map(str, profile.default_ladder))
@@ -292,7 +371,7 @@ def _profile_table() -> str:
 
 
 def parse(argv: Sequence[str], repository: Path) -> Options:
-    """``resolve`` of a command line, as the command does it."""
+    """``resolve`` of a command line without a plan."""
     parser = argparse.ArgumentParser(prog="python -m ci e2e", allow_abbrev=False)
     add_arguments(parser)
     return resolve(parser.parse_args(argv), repository)

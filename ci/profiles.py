@@ -1,18 +1,35 @@
 """How much a run asks of each case: one table, one row per profile. A command-line option beats its profile's value."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ci.cases import TRAINABLE
-from ci.records.results import LONG_STAGES, STAGES
+from ci.stage_kinds import LONG_STAGES, STAGES
 
 PI_PLUS_LADDER = (40, 39, 38, 36, 32, 24, 16, 8, 4, 2, 1)
 AMP_PI_PLUS_LADDER = (38, 36, 32, 24, 16, 8, 4, 2, 1)
+# One of each method, on characters that learn in hours.
+LONG_CASES = (
+    "deepmimic_humanoid_ppo_args",
+    "deepmimic_go2_ppo_args",
+    "amp_humanoid_args",
+    "add_humanoid_args",
+    "ase_humanoid_sword_shield_args",
+    "smp_humanoid_args",
+    "lcp_g1_ppo_args",
+)
 GPU_LADDER = (4096, 2048, 1024, 512, 256, 128, 64, 32)
 
 
 @dataclass(frozen=True)
 class Profile:
     """One row. Ladders are environments per device, largest first; timeouts are seconds.
+
+    cases: patterns of the cases that a run takes when none is named. repeats: how often a stage is run once more after
+    a failure outside the case (see ci/failures/table.py).
+
+    device: the kind of device that a plan for several machines is made for, "cpu" or "cuda".
 
     memory_gb: what a case is taken to need of its device (of the host, on a CPU) while nobody has measured it; decides
     how many cases run at once. cores: the least a case gets when several run at once.
@@ -31,6 +48,9 @@ class Profile:
     test_timeout: float
     viz_timeout: float
     memory_gb: float
+    cases: tuple[str, ...] = ("*",)
+    repeats: int = 1
+    device: str = "cuda"
     cores: int = 1
     stages: tuple[str, ...] = STAGES
     pi_plus_ladder: tuple[int, ...] = PI_PLUS_LADDER
@@ -51,6 +71,22 @@ class Profile:
         return self.stages if case_type == TRAINABLE else STAGES
 
 
+def profile_as_json(profile: Profile) -> dict[str, Any]:
+    """The row, for a JSON file."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(profile).items()}
+
+
+def profile_from_json(content: Mapping[str, Any]) -> Profile:
+    """What ``profile_as_json`` gave, after JSON; ValueError when it is not that."""
+    try:
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in content.items()
+        }
+        return Profile(**values)
+    except (TypeError, AttributeError) as error:
+        raise ValueError(f"not a profile of this version: {error}") from error
+
+
 PROFILES = {
     profile.name: profile
     for profile in (
@@ -63,6 +99,7 @@ PROFILES = {
             test_timeout=900.0,
             viz_timeout=900.0,
             memory_gb=2.0,
+            device="cpu",
         ),
         Profile(
             "pr",
@@ -91,7 +128,7 @@ PROFILES = {
         ),
         Profile(
             "longcycle",
-            "a probe finds what fits, then a long training, its test and its film; meant for a few named cases",
+            "a probe finds what fits, then a long training, its test and its film",
             GPU_LADDER,
             train_iters=4,
             train_timeout=3600.0,
@@ -99,6 +136,7 @@ PROFILES = {
             viz_timeout=1800.0,
             memory_gb=14.0,
             cores=2,
+            cases=LONG_CASES,
             stages=LONG_STAGES,
             prior_iterations=50_000,
             prior_batch_size=512,

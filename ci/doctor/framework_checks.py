@@ -11,7 +11,7 @@ from ci.cases import NONTRAINABLE
 from ci.doctor.finding import Finding, few, fix, look, ok
 from ci.doctor.machine import INSTALL, Machine, installed_version
 from ci.doctor.probes import GL, TORCH, ask
-from ci.stage_environment import ENVIRONMENTS
+from ci.stage_kinds import ENVIRONMENTS
 
 GIT_SECONDS = 30.0
 

@@ -82,7 +82,7 @@ class Machine:
         """Of every case and of the one asked about, by arg file. Raises ValueError when they are not to be had."""
         arg_files = [case.arg_file for case in self.cases]
         named = [self.arg_file] if self.arg_file else []
-        return read_configurations(self.repository, [*dict.fromkeys([*named, *arg_files])], self.engine_config)
+        return read_configurations(self.repository, [*dict.fromkeys([*named, *arg_files])], self.engine)
 
     @property
     def asked(self) -> list[str]:

@@ -4,10 +4,11 @@ Every check returns what it found, or the first thing that is wrong. Missing, sh
 all failures: nothing here treats an absent number as a good one.
 """
 
+import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,31 @@ IN_VIEW_SHARE = 0.9  # of the frames
 MOVING_SHARE = 0.5  # of the pairs of successive frames
 # Of a training, for the tables and the reports.
 KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_used_gb", "ended_by")
+MODEL_FACTS = ("model_bytes", "model_sha256")  # of a training: which model it was
+CLOCK_SHARE = 0.99  # of a budget of seconds; clocks of different programs differ a little
+# Of each limit that may end a training: what the summary says it came to, how that reads, and the least share of it.
+_LIMITS = {
+    "max_samples": ("samples", "on {:.12g} samples", 1.0),
+    "max_seconds": ("wall_s", "for {:.12g} s", CLOCK_SHARE),
+}
 PRINTED = {"Mean Return": "mean_return", "Mean Episode Length": "mean_ep_len", "Episodes": "episodes"}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the matrix asked of a stage, to compare with what it did."""
+    """What the matrix asked of a stage, to compare with what it did.
+
+    A training has one limit or two, ``samples`` and ``max_seconds``, and ends at whichever it reaches first.
+    """
 
     engine: str
     devices: tuple[str, ...]
     seed: int
-    samples: int = 0
+    num_envs: int  # per device
+    samples: int | None = None
+    max_seconds: float | None = None
     episodes: int = 0
+    model_file: str = ""
 
 
 @dataclass
@@ -54,26 +68,19 @@ class _Wrong(Exception):
 
 
 def check_train(out_dir: Path, _log: Path, asked: Asked) -> Evidence:
-    """A training: a model file, at least the samples asked for, on the engine and devices asked for, a finite log."""
-    return _collect(_train_facts, out_dir, asked)
+    """A training: a model file; ended by a limit that was asked for, and by nothing else; on the engine, devices and
+    environments asked for; a finite log."""
+    return _collect(lambda: _train_facts(out_dir, asked))
 
 
 def check_test(out_dir: Path, log: Path, asked: Asked) -> Evidence:
-    """A test: at least the episodes asked for, finite metrics, and the same numbers printed in its log."""
-
-    def facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
-        return _test_facts(out_dir, asked, tail(log, 200))
-
-    return _collect(facts, out_dir, asked)
+    """A test: of the model asked for, at least the episodes asked for, finite metrics, the same numbers in its log."""
+    return _collect(lambda: _test_facts(out_dir, asked, tail(log, 200)))
 
 
 def check_viz(out_dir: Path, log: Path, asked: Asked) -> Evidence:
     """A rendering: a test's evidence, and a video with a picture in every frame, the character in it, moving."""
-
-    def facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
-        return {**_test_facts(out_dir, asked, tail(log, 200)), **_video_facts(out_dir)}
-
-    return _collect(facts, out_dir, asked)
+    return _collect(lambda: {**_test_facts(out_dir, asked, tail(log, 200)), **_video_facts(out_dir)})
 
 
 CHECKS: dict[str, Callable[[Path, Path, Asked], Evidence]] = {
@@ -84,10 +91,11 @@ CHECKS: dict[str, Callable[[Path, Path, Asked], Evidence]] = {
 }
 
 
-def check_checkpoint(returncode: int, output: str) -> Evidence:
-    """What the checkpoint reader said of the model: it loads, holds tensors, and every number in them is finite."""
+def check_checkpoint(returncode: int, output: str, model: Path, trained: Mapping[str, Any]) -> Evidence:
+    """What the checkpoint reader said of the model: it loads, holds tensors, and every number in them is finite; and
+    the file is the one that its training, whose facts are ``trained``, left behind."""
 
-    def facts(_out_dir: Path, _asked: Asked) -> dict[str, Any]:
+    def facts() -> dict[str, Any]:
         start = output.find("{")
         try:
             report, _ = json.JSONDecoder().raw_decode(output, start)
@@ -101,14 +109,24 @@ def check_checkpoint(returncode: int, output: str) -> Evidence:
             raise _Wrong("no_evidence", f"the checkpoint reader ended with exit code {returncode}: {output.strip()}")
         if not report.get("tensors") or not report.get("parameters"):
             raise _Wrong("no_evidence", "model.pt holds no parameters")
-        return {"tensors": report["tensors"], "parameters": report["parameters"]}
+        found = model_facts(model)
+        if any(found[name] != trained.get(name) for name in MODEL_FACTS):
+            raise _Wrong("no_evidence", "model.pt is not what its training left: something has written to it since")
+        return {"tensors": report["tensors"], "parameters": report["parameters"], **found}
 
-    return _collect(facts, Path(), Asked("", (), 0))
+    return _collect(facts)
 
 
-def _collect(facts: Callable[[Path, Asked], dict[str, Any]], out_dir: Path, asked: Asked) -> Evidence:
+def model_facts(model: Path) -> dict[str, Any]:
+    """Size and SHA-256 of a model file. FileNotFoundError, or another OSError, when it cannot be read."""
+    with model.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").hexdigest()
+        return {"model_bytes": handle.tell(), "model_sha256": digest}
+
+
+def _collect(facts: Callable[[], dict[str, Any]]) -> Evidence:
     try:
-        return Evidence(facts(out_dir, asked))
+        return Evidence(facts())
     except _Wrong as wrong:
         return Evidence(failure=Failure(wrong.kind, str(wrong)))
     except FileNotFoundError as error:
@@ -118,20 +136,35 @@ def _collect(facts: Callable[[Path, Asked], dict[str, Any]], out_dir: Path, aske
 
 
 def _train_facts(out_dir: Path, asked: Asked) -> dict[str, Any]:
-    model = out_dir / "model.pt"
-    if model.stat().st_size == 0:
-        raise _Wrong("no_evidence", "model.pt is empty")
+    model = model_facts(_existing(out_dir / "model.pt"))
     summary = _read_finite(out_dir / "train_summary.json")
     samples = _number(summary, "samples", "train_summary.json")
-    if samples < asked.samples:
-        raise _Wrong("no_evidence", f"trained on {samples:g} samples, asked for {asked.samples}")
+    _check_end(summary, asked)
+    _same("train_summary.json", "num_envs", summary.get("num_envs"), asked.num_envs)
     _same("train_summary.json", "engine", summary.get("engine"), asked.engine)
     _same("train_summary.json", "devices", summary.get("devices"), list(asked.devices))
     _same("train_summary.json", "seed", summary.get("seed"), asked.seed)
     rate = _number(summary, "samples_per_s", "train_summary.json")
     rows = _check_log((out_dir / "log.txt").read_text(encoding="utf-8"))
     kept = {key: summary.get(key) for key in KEPT_FACTS}
-    return {"samples": int(samples), "samples_per_s": rate, "log_rows": rows, **kept}
+    return {"samples": int(samples), "samples_per_s": rate, "log_rows": rows, **kept, **model}
+
+
+def _check_end(summary: dict[str, Any], asked: Asked) -> None:
+    """_Wrong unless the training came to its end by itself, at a limit that it was given and has reached."""
+    _same("train_summary.json", "interrupted", summary.get("interrupted"), 0)
+    limits = {"max_samples": asked.samples, "max_seconds": asked.max_seconds}
+    given = {name: limit for name, limit in limits.items() if limit is not None}
+    ended_by = summary.get("ended_by")
+    if not isinstance(ended_by, str) or ended_by not in given:
+        wanted = " or ".join(given)
+        raise _Wrong("no_evidence", f"train_summary.json: ended_by is {ended_by!r}, asked for {wanted}")
+    key, text, share = _LIMITS[ended_by]
+    reached = _number(summary, key, "train_summary.json")
+    if reached < share * given[ended_by]:
+        raise _Wrong("no_evidence", f"trained {text.format(reached)}, asked for {given[ended_by]:.12g}")
+    if _number(summary, "samples", "train_summary.json") <= 0:
+        raise _Wrong("no_evidence", "trained on no samples")
 
 
 def _check_log(text: str) -> int:
@@ -163,6 +196,8 @@ def _test_facts(out_dir: Path, asked: Asked, log_tail: Sequence[str]) -> dict[st
     _same("test_metrics.json", "engine", metrics.get("engine"), asked.engine)
     _same("test_metrics.json", "device", metrics.get("device"), asked.devices[0])
     _same("test_metrics.json", "seed", metrics.get("seed"), asked.seed)
+    _same("test_metrics.json", "num_envs", metrics.get("num_envs"), asked.num_envs)
+    _same("test_metrics.json", "model_file", metrics.get("model_file"), asked.model_file)
     for label, name in PRINTED.items():
         printed = [line.split(":", 1)[1].strip() for line in log_tail if line.strip().startswith(f"{label}:")]
         if not printed:

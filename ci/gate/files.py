@@ -13,6 +13,14 @@ from ci.records.journal import NAME as JOURNAL
 from ci.records.journal import read_journal
 from ci.records.results import CaseResult, CaseRow, RunFacts, row_of
 
+# What must be there behind a pass. Models and videos are large, and may stay where they were made.
+_TRAINING = ("train_summary.json", "log.txt")
+EVIDENCE: Mapping[str, tuple[str, ...]] = {
+    "train": _TRAINING,
+    "long": _TRAINING,
+    "test": ("test_metrics.json",),
+    "viz": ("test_metrics.json", "frames.json", "contact_sheet.png"),
+}
 CASE_TEST = "case"  # of a case that did not pass although each of its stages did
 ROUNDING = 1e-5  # relative; a table keeps six digits
 
@@ -66,7 +74,7 @@ def _suite_problems(suite: ElementTree.Element, case: PlannedCase, row: CaseRow 
         yield "inconsistent", f"the suite is {'red' if red else 'green'}, its row says final_ok {shown(row.final_ok)}"
 
 
-def judge_journal(root: Path, case: PlannedCase, row: CaseRow) -> Iterator[Finding]:
+def judge_journal(root: Path, case: PlannedCase, row: CaseRow, with_evidence: bool = True) -> Iterator[Finding]:
     """attempts.json: that what is known of every process bears the row out. A case that was not reached has none."""
     path = root / "runs" / case.name / JOURNAL
     if not row.final_ok and not path.exists():
@@ -85,6 +93,11 @@ def judge_journal(root: Path, case: PlannedCase, row: CaseRow) -> Iterator[Findi
         yield contradiction(f"its stages are {', '.join(result.wanted)}, planned were {', '.join(case.stages)}")
     if row.final_ok and not result.finished:
         yield contradiction("the case is not finished, its row says final_ok 1")
+    if with_evidence and row.final_ok and result.attempts:
+        folder = path.parent / result.attempts[-1].label
+        for name in (f"{stage}/{name}" for stage in result.wanted for name in EVIDENCE.get(stage, ())):
+            if not (folder / name).is_file():
+                yield Finding("missing", case.name, f"{folder.name}/{name} is not there, which its pass rests on")
     for name, said, derived in _contradictions(path, root, result, row):
         yield contradiction(f"{name} is {shown(derived)}, its row says {shown(said)}")
 

@@ -82,7 +82,8 @@ class Finding:
         """One line: kind, case, message, remedy."""
         where = f"{self.case}: " if self.case else ""
         message = " ".join(self.message.split()).rstrip(".")
-        return f"{self.kind}: {where}{message}; remedy: {self.about.remedy}."
+        remedy = "" if "remedy: " in message else f"; remedy: {self.about.remedy}"  # a case's note has its own
+        return f"{self.kind}: {where}{message}{remedy}."
 
 
 def remedy_of(kind: str) -> str:

@@ -86,9 +86,11 @@ def judge_root(plan: Plan, root: Path, shard: int | None = None) -> list[Finding
     expected = expected_cases(plan, shard)
     found += _judge_run(plan, root, shard)
     found += judge_junit(root / JUNIT, expected, by_case)
+    run, _ = read_or_find(root / RUN, read_json_object)
+    merged = run is not None and MERGED in run  # its shards were judged with what their stages wrote
     for case in expected:
         if case.name in by_case:
-            found += judge_journal(root, case, by_case[case.name])
+            found += judge_journal(root, case, by_case[case.name], with_evidence=not merged)
     return list(dict.fromkeys(found))
 
 
@@ -124,7 +126,8 @@ def place_root(plan: Plan, root: Path) -> tuple[int | None, list[Finding]]:
         return None, [Finding("stale", "", f"{RUN}: plan is {shown(run.get('plan'))}, expected {plan.id}")]
     shard = _shard_of(plan, run)
     if MERGED in run or shard is None or shard < 0:
-        what = "a merged run" if MERGED in run else f"shard {shown(run.get('shard'))}"
+        whole = "the whole plan (it ran without --shard)" if shard is None else f"shard {shown(run.get('shard'))}"
+        what = "a merged run" if MERGED in run else whole
         return None, [Finding("unexpected", "", f"{RUN}: this is {what}, expected one of {len(plan.shards)} shards")]
     return shard, []
 
@@ -158,7 +161,11 @@ def _judge_run(plan: Plan, root: Path, shard: int | None) -> list[Finding]:
     found += problems
     if content is None:
         return found
-    for key, planned in (("plan", plan.id), ("commit", plan.commit), ("seed", plan.seed), ("dirty", plan.dirty)):
+    asked = (
+        *(("plan", plan.id), ("commit", plan.commit), ("changes", plan.changes), ("dirty", plan.dirty)),
+        *(("seed", plan.seed), ("engine", plan.engine)),
+    )
+    for key, planned in asked:
         if content.get(key) != planned:
             found.append(
                 Finding("stale", "", f"{RUN}: {key} is {shown(content.get(key))}, planned was {shown(planned)}")
@@ -166,6 +173,9 @@ def _judge_run(plan: Plan, root: Path, shard: int | None) -> list[Finding]:
     if _shard_of(plan, content) != (0 if shard is None and len(plan.shards) == 1 else shard):
         wanted = "the whole plan" if shard is None else f"shard {shard + 1}/{len(plan.shards)}"
         found.append(Finding("unexpected", "", f"{RUN}: shard is {content.get('shard')!r}, expected {wanted}"))
+    if content.get("code_at_end") != "":
+        now = shown(content.get("code_at_end"))
+        found.append(Finding("inconsistent", "", f"{RUN}: the code changed while it ran; at the end it was {now}"))
     if content.get("ended") != DONE:
         found.append(Finding("failed", "", f"the run did not come to its end: {shown(content.get('ended'))}"))
     return found

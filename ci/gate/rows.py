@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ci.cases import TRAINABLE
 from ci.gate.findings import Finding, shown
 from ci.plan.plan import Plan, PlannedCase
 from ci.records.results import CaseRow
@@ -25,7 +26,7 @@ NEEDS: Mapping[str, tuple[Need, ...]] = {
     "viz": (Need("frames", above=0),),
 }
 CASE_NEEDS = (Need("seconds", above=0),)
-SAME_EVERYWHERE = ("engine", "engine_version", "packages")  # in all rows that passed
+SAME_EVERYWHERE = ("engine_version", "packages")  # in all rows that passed
 
 
 def judge_row(plan: Plan, case: PlannedCase, row: CaseRow) -> Iterator[Finding]:
@@ -55,12 +56,33 @@ def judge_row(plan: Plan, case: PlannedCase, row: CaseRow) -> Iterator[Finding]:
         if code != 0 or ok is not True:
             state = f"{stage}_rc is {shown(code)} and {stage}_ok {shown(ok)}"
             yield Finding("inconsistent", row.case, f"final_ok is 1 though {state}")
+    yield from _judge_settings(plan, case, row)
     for need in needs:
         value = getattr(row, need.column)
         if value is None:
             yield Finding(need.kind, row.case, f"final_ok is 1 though {need.column} is empty")
         elif math.isfinite(value) and not value > need.above:
             yield Finding(need.kind, row.case, f"final_ok is 1 though {need.column} is {value:g}")
+
+
+def _judge_settings(plan: Plan, case: PlannedCase, row: CaseRow) -> Iterator[Finding]:
+    """A pass must have been earned on the engine and the kind of device, and with the numbers, that were planned."""
+    if row.engine != plan.engine:
+        yield Finding("inconsistent", row.case, f"its engine is {shown(row.engine)}, planned was {plan.engine}")
+    kinds = {device.partition(":")[0] for device in (row.device or "").split(",")}
+    if kinds != {plan.device_of(case.case_type)}:
+        planned = plan.device_of(case.case_type)
+        yield Finding("inconsistent", row.case, f"its device is {shown(row.device)}, planned was {planned}")
+    settings = plan.settings
+    wanted = {"episodes": settings.test_episodes}
+    if case.case_type != TRAINABLE:
+        wanted |= {"samples": settings.nontrainable_max_samples, "num_envs": settings.nontrainable_num_envs}
+    if "long" in case.stages and settings.long_max_samples and settings.long_budget_hours is None:
+        wanted["long_samples"] = settings.long_max_samples
+    for column, least in wanted.items():
+        value = getattr(row, column)
+        if value is not None and 0 < value < least:  # none at all is another finding
+            yield Finding("inconsistent", row.case, f"its {column} are {value}, planned were {least}")
 
 
 def differences(rows: Sequence[CaseRow]) -> Iterator[Finding]:

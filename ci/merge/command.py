@@ -107,6 +107,7 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
     facts = _facts(plan, root, repository, parts)
     entries = [entry_of(case, plan, parts, repository) for case in plan.cases]
     found += _write_results(plan, entries, facts, parts, found)
+    found = _without_cases_of_lost_shards(found, plan, parts)
     if baseline is None:
         green = find_last_green(root.parent, root)  # the shards are none: they began no earlier
         baseline = _baseline(green) if green else None
@@ -115,8 +116,15 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
     write_page(root / PAGE, entries, facts, found, plan, baseline)
     write_json(root / RUN, _run_json(plan, facts, parts, gate.all_pass(found)))
     _tell_github(root / SUMMARY_FILE)
-    _show(plan, facts, parts, found)
+    _show(plan, facts, parts, found, planned=arguments.plan is not None)
     return EXIT_PASSED if gate.all_pass(found) else EXIT_FAILED
+
+
+def _without_cases_of_lost_shards(found: Sequence[Finding], plan: Plan, parts: Sequence[Part]) -> list[Finding]:
+    """The finding about a shard that did not come back stands for those about its cases."""
+    here = {part.shard for part in parts}
+    lost = {name for shard, names in enumerate(plan.shards) if shard not in here for name in names}
+    return [one for one in found if not (one.kind == "missing" and one.case in lost)]
 
 
 def _write_results(
@@ -150,7 +158,7 @@ def _facts(plan: Plan, root: Path, repository: Path, parts: Sequence[Part]) -> R
         root=root,
         repository=repository,
         profile=plan.profile,
-        engine=_joined(parts, "engine") or "unknown",
+        engine=_joined(parts, "engine") or plan.engine,
         devices=tuple(sorted(devices)),
         seed=plan.seed,
         commit=plan.commit,
@@ -169,6 +177,8 @@ def _run_json(plan: Plan, facts: RunFacts, parts: Sequence[Part], passed: bool) 
         "plan": plan.id,
         "shard": [1, 1],
         **shared,
+        "changes": plan.changes,
+        "code_at_end": "",
         "jobs": facts.jobs,
         "started": min((str(part.run.get("started", "")) for part in parts), default=""),
         "seconds": facts.seconds,
@@ -204,7 +214,7 @@ def _tell_github(summary: Path) -> None:
             handle.write(summary.read_text(encoding="utf-8"))
 
 
-def _show(plan: Plan, facts: RunFacts, parts: Sequence[Part], found: Sequence[Finding]) -> None:
+def _show(plan: Plan, facts: RunFacts, parts: Sequence[Part], found: Sequence[Finding], planned: bool) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
@@ -225,5 +235,7 @@ def _show(plan: Plan, facts: RunFacts, parts: Sequence[Part], found: Sequence[Fi
     for finding in found:
         console.print(finding.sentence())
     names = ", ".join((ROWS, SUMMARY_FILE, JUNIT, PAGE, FINDINGS))
+    if not planned:
+        console.print("note: without --plan, what was planned is taken from the folders that came back")
     console.print(f"{relative(facts.root, facts.repository)}: {names}")
     console.print(gate.verdict_line(found))

@@ -11,6 +11,7 @@ from ci.files import read_json_object
 from ci.gate import gate
 from ci.gate.gate import Finding, read_or_find
 from ci.plan.plan import Plan, PlannedCase, read_plan
+from ci.profiles import Profile
 from ci.records.journal import NAME as JOURNAL
 from ci.records.journal import read_journal
 from ci.records.results import CaseResult, CaseRow, Entry, StageRecord, relative
@@ -19,6 +20,19 @@ from ci.records.run_record import NAME as RUN
 from ci.records.tables import read_rows
 
 DEPTH = 3  # how far below a given folder the folders of runs are looked for
+# Where no folder has a plan: no case, which the gate calls empty.
+NO_PLAN = Plan(
+    settings=Profile("unknown", "", (), 0, 0.0, 0.0, 0.0, 0.0),
+    engine_config="",
+    engine="unknown",
+    device="unknown",
+    device_nontrainable="unknown",
+    seed=0,
+    commit="unknown",
+    changes="",
+    cases=(),
+    shards=(),
+)
 PATHS = ("out_dir", "train_out_dir", "train_log", "long_log", "test_log", "viz_log")
 
 
@@ -68,7 +82,7 @@ def choose_plan(given: Path | None, roots: Sequence[Path], repository: Path) -> 
         if plan is not None:
             plans.setdefault(plan.id, []).append(plan)
     if not plans:
-        return Plan("unknown", 0, "unknown", False, (), ()), found
+        return NO_PLAN, found
     chosen = min(plans, key=lambda name: (-len(plans[name]), name))
     if len(plans) > 1:
         counts = ", ".join(f"{name} ({len(plans[name])})" for name in sorted(plans))

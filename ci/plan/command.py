@@ -12,12 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ci import values
-from ci.cases import discover, select
+from ci.cases import discover, read_engine_name, select
 from ci.errors import UsageError, nearest
 from ci.files import read_json_object, write_json
+from ci.options import CPU_ENGINES, add_profile_arguments, default_engine_config, engine_path, profile_of, profile_table
 from ci.plan.changes import select_changed_from
 from ci.plan.plan import Plan, write_plan
-from ci.plan.planning import case_seconds, plan_run
+from ci.plan.planning import Target, case_seconds, plan_run
 from ci.plan.seconds import TABLE, CaseSeconds, read_results, record
 from ci.plan.shards import limits
 from ci.profiles import PROFILES, Profile
@@ -32,13 +33,15 @@ examples:
   nox -s matrix                                            every case of profile smoke, a row each
   nox -s matrix -- --profile pr --shards 8                 eight rows that take about as long as one another
   nox -s matrix -- --shards 8 --changed-from origin/main   only the cases that a change can touch
+  nox -s matrix -- --profile longcycle --long-budget-hours 8 amp_humanoid_args.txt
   nox -s matrix -- --shards 3 --seconds-from output/train/case_e2e_all_20260101_120000
   nox -s matrix -- --record-seconds output/train/case_e2e_all_20260101_120000
 
 It writes plan.json, what is expected back (nox -s e2e -- --plan, nox -s merge), and matrix.json, whose rows a
 workflow gives to its jobs (strategy: matrix: ${{ fromJson(needs.plan.outputs.matrix) }}):
   shard, index, cases, count   'I/N' for --shard, I, the arg files with commas between them, how many
-  seconds                      expected, by earlier runs or ci/case_seconds.tsv
+  seconds, weight              expected, by earlier runs or ci/case_seconds.tsv; only a weight, and no seconds (null),
+                               where nobody has measured the profile
   deadline_seconds             for nox -s e2e -- --deadline: the run stops by itself and its tables say what is missing
   step_timeout_minutes         of the step, and
   timeout_minutes              of the job: later, so that neither cuts off what the run still has to write
@@ -58,7 +61,7 @@ exit code: 0 planned; 2 the command is wrong, nothing was written.
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``ci matrix``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.epilog = EPILOG
+    parser.epilog = f"{profile_table()}\n{EPILOG}"
     add = parser.add_argument
     add("case", nargs="*", help="files in args/ (default: all of them)")
 
@@ -84,7 +87,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     group = parser.add_argument_group("how")
     add = group.add_argument
-    add("--profile", choices=tuple(PROFILES), help=f"row of the table in ci/profiles.py (default: {DEFAULT_PROFILE})")
     add("--shards", type=values.count, metavar="N", help=f"rows, at most {MAX_ROWS} (default: one for each case)")
     add("--jobs", type=values.count, default=1, metavar="N", help="cases at once on a runner (default: 1)")
     add("--rand-seed", type=values.whole, default=1, metavar="N", help="seed of every stage (default: 1)")
@@ -97,6 +99,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE_OR_ROOT",
         help=f"best_by_case.tsv of an earlier run, or its folder; beats {TABLE}; several: the median",
     )
+
+    group = parser.add_argument_group("on what, and how much: fixed by the plan for every machine that works on it")
+    add = group.add_argument
+    add("--device", choices=("cpu", "cuda"), help="kind of device (default: the profile's; smoke: cpu, others: cuda)")
+    add(
+        "--device-nontrainable",
+        choices=("cpu", "cuda"),
+        help="the same of cases that do not train (default: that of the others)",
+    )
+    add("--engine-config", metavar="F", help="engine file (default: Newton on cuda, MuJoCo on the cpu)")
+    add_profile_arguments(group, DEFAULT_PROFILE)
 
     group = parser.add_argument_group("to where")
     add = group.add_argument
@@ -119,9 +132,11 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
     """Plan, or record what was measured; returns the exit code. Raises UsageError."""
     if arguments.record_seconds is not None:
         return _record(arguments.record_seconds, arguments.profile, repository)
-    profile = PROFILES[arguments.profile or DEFAULT_PROFILE]
+    profile = profile_of(arguments.profile or DEFAULT_PROFILE, arguments)
+    target = _target(arguments, profile, repository)
     everything = discover(repository)
-    cases = select(everything, (*arguments.case, *arguments.cases), arguments.include_nontrainable)
+    names = (*arguments.case, *arguments.cases)
+    cases = select(everything, names, arguments.include_nontrainable, profile.cases)
     seconds = case_seconds(repository, cases, profile, arguments.seconds_from)
     why = "as asked for" if len(cases) < len(everything) else "all"
     if arguments.changed_from is not None:
@@ -132,6 +147,7 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
         cases,
         profile,
         arguments.shards or len(cases),
+        target,
         seed=arguments.rand_seed,
         seconds=seconds,
         nonce=arguments.run_id or secrets.token_hex(8),
@@ -153,6 +169,16 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
     return 0
 
 
+def _target(arguments: argparse.Namespace, profile: Profile, repository: Path) -> Target:
+    """Engine and kinds of devices of the plan; the machine that plans need have neither."""
+    device = arguments.device or profile.device
+    engine_config = engine_path(arguments.engine_config) or default_engine_config(device == "cuda")
+    engine = read_engine_name(repository, engine_config)
+    if device == "cuda" and engine in CPU_ENGINES:
+        raise UsageError(f"the engine {engine} runs on the CPU: --device cpu, or another --engine-config.")
+    return Target(engine_config, engine, device, arguments.device_nontrainable or device)
+
+
 def matrix_rows(plan: Plan, seconds: CaseSeconds, profile: Profile, jobs: int = 1) -> list[dict[str, Any]]:
     """A row of matrix.json for each shard of ``plan``."""
     expected = {case.name: case.seconds for case in plan.cases}
@@ -164,7 +190,8 @@ def matrix_rows(plan: Plan, seconds: CaseSeconds, profile: Profile, jobs: int = 
             "index": index,
             "cases": ",".join(f"{name}.txt" for name in names),
             "count": len(names),
-            "seconds": round(sum(each)),
+            "seconds": round(sum(each)) if seconds.absolute else None,
+            "weight": round(sum(each)),
         }
         rows.append({**row, **vars(limits(each, seconds.absolute, profile, jobs))})
     return rows

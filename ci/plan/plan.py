@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ci.cases import TRAINABLE
 from ci.files import read_json_object, write_json
+from ci.profiles import Profile, profile_as_json, profile_from_json
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -32,14 +34,22 @@ class PlannedCase:
 class Plan:
     """A whole run. ``shards`` holds case names, each case in one shard; a run that is not split has one shard.
 
+    What decides what a run does is all in here, and in its ``id``: the profile with every value that was changed, the
+    engine, the kinds of devices ("cpu" or "cuda") that cases with and without training run on, and the code, whose
+    ``changes`` are a fingerprint of what differs from the commit.
+
     ``nonce`` tells two runs of the same plan apart: results of last night's must not pass for tonight's. A run that was
     started without a plan file has none, so that several machines can work out the same plan by themselves.
     """
 
-    profile: str
+    settings: Profile
+    engine_config: str
+    engine: str
+    device: str
+    device_nontrainable: str
     seed: int
     commit: str
-    dirty: bool
+    changes: str
     cases: tuple[PlannedCase, ...]
     shards: tuple[tuple[str, ...], ...]
     why: str = ""  # how the cases were chosen, for the person who reads it
@@ -48,16 +58,24 @@ class Plan:
     @property
     def id(self) -> str:
         """A fingerprint of everything above except the estimates and the explanation."""
-        parts = {
-            "profile": self.profile,
-            "seed": self.seed,
-            "commit": self.commit,
-            "dirty": self.dirty,
-            "cases": [(case.name, case.case_type, case.stages) for case in self.cases],
-            "shards": self.shards,
-            "nonce": self.nonce,
-        }
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+        parts = _as_json(self)
+        del parts["why"]
+        parts["cases"] = [(case.name, case.case_type, case.stages) for case in self.cases]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def profile(self) -> str:
+        """The name of its profile."""
+        return self.settings.name
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the code differs from the commit."""
+        return bool(self.changes)
+
+    def device_of(self, case_type: str) -> str:
+        """The kind of device that a case of that type runs on."""
+        return self.device if case_type == TRAINABLE else self.device_nontrainable
 
     def case(self, name: str) -> PlannedCase:
         """The planned case of that name; KeyError when there is none."""
@@ -70,7 +88,7 @@ class Plan:
 
 def write_plan(path: Path, plan: Plan) -> None:
     """``plan`` as JSON, in one step."""
-    write_json(path, {"format": FORMAT, "id": plan.id, **dataclasses.asdict(plan)})
+    write_json(path, {"format": FORMAT, "id": plan.id, **_as_json(plan)})
 
 
 def read_plan(path: Path) -> Plan:
@@ -80,16 +98,20 @@ def read_plan(path: Path) -> Plan:
         raise ValueError(f"{path}: 'format' is {content.get('format')!r}, expected {FORMAT}")
     try:
         plan = Plan(
-            profile=_typed(content, "profile", str),
+            settings=profile_from_json(_typed(content, "settings", dict)),
+            engine_config=_typed(content, "engine_config", str),
+            engine=_typed(content, "engine", str),
+            device=_typed(content, "device", str),
+            device_nontrainable=_typed(content, "device_nontrainable", str),
             seed=_typed(content, "seed", int),
             commit=_typed(content, "commit", str),
-            dirty=_typed(content, "dirty", bool),
+            changes=_typed(content, "changes", str),
             cases=tuple(_case(case) for case in _typed(content, "cases", list)),
             shards=tuple(_words(names) for names in _typed(content, "shards", list)),
             why=_typed(content, "why", str),
             nonce=_typed(content, "nonce", str),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not a plan: {error}") from error
     problems = _problems(plan)
     if content.get("id") != plan.id:
@@ -97,6 +119,12 @@ def read_plan(path: Path) -> Plan:
     if problems:
         raise ValueError(f"{path}: {'; '.join(problems)}")
     return plan
+
+
+def _as_json(plan: Plan) -> dict[str, Any]:
+    content = {spec.name: getattr(plan, spec.name) for spec in dataclasses.fields(plan)}
+    cases = [dataclasses.asdict(case) for case in plan.cases]
+    return {**content, "settings": profile_as_json(plan.settings), "cases": cases}
 
 
 def _problems(plan: Plan) -> list[str]:

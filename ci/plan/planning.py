@@ -1,6 +1,7 @@
 """The plan of a run: its cases, what they are expected to take, and the shards they are divided into."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ci.cases import Case
@@ -22,11 +23,22 @@ def case_seconds(
         raise UsageError(f"what earlier runs took cannot be read: {error}") from error
 
 
+@dataclass(frozen=True)
+class Target:
+    """What a run runs on, as far as it decides the results."""
+
+    engine_config: str
+    engine: str
+    device: str  # "cpu" or "cuda", of cases that train
+    device_nontrainable: str
+
+
 def plan_run(
     repository: Path,
     cases: Sequence[Case],
     profile: Profile,
     shards: int,
+    target: Target,
     *,
     seed: int = 1,
     seconds: CaseSeconds | None = None,
@@ -52,10 +64,14 @@ def plan_run(
     ]
     code = checkout(repository)
     return Plan(
-        profile=profile.name,
+        settings=profile,
+        engine_config=target.engine_config,
+        engine=target.engine,
+        device=target.device,
+        device_nontrainable=target.device_nontrainable,
         seed=seed,
         commit=code.commit,
-        dirty=code.dirty,
+        changes=code.changes,
         cases=tuple(planned),
         shards=balance(expected, shards),
         why=why,

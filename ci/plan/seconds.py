@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ci.files import write_text
+from ci.records.roots import ROWS as RESULTS
 
 TABLE = "ci/case_seconds.tsv"
-RESULTS = "best_by_case.tsv"
 COLUMNS = ("profile", "case", "seconds", "memory_gb")
 STAGE_COLUMNS = ("train_seconds", "test_seconds", "viz_seconds")
 FALLBACK_PROFILE = "smoke"  # whose figures stand for a profile that has none: as weights

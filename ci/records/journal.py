@@ -27,7 +27,7 @@ def write_journal(path: Path, result: CaseResult, repository: Path) -> None:
             "timed_out": ended.timed_out if ended else False,
             "seconds": record.seconds,
             "cpu_seconds": round(ended.cpu_seconds, 3) if ended else None,
-            "memory_gb": round(ended.memory_gb, 3) if ended else None,
+            "memory_gb": ended.memory_gb if ended else None,
             "log": relative(record.log, repository) if record.log else None,
             "command": list(record.argv),
             "facts": record.facts,

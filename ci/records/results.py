@@ -6,9 +6,7 @@ from typing import Any
 
 from ci.cases import Case
 from ci.failures.classify import Failure
-
-STAGES = ("train", "test", "viz")
-LONG_STAGES = ("train", "long", "test", "viz")  # the first training is a probe, the second the real one
+from ci.stage_kinds import STAGES
 
 
 @dataclass(frozen=True)
@@ -169,10 +167,10 @@ class CaseRow:
     long_samples: int | None = None
     long_samples_per_s: float | None = None
     long_seconds: float | None = None
-    failure: str | None = None  # the class, see ci/failures.py
+    failure: str | None = None  # the class, see ci/failures/table.py
     repeats: int = 0  # stages that were run once more after a failure outside the case
     seconds: float | None = None  # of all its processes
-    memory_gb: float | None = None  # the device's, on a GPU; else the largest process's
+    memory_gb: float | None = None  # on a GPU the device's, if the case was alone there; else the largest process's
     dirty: bool | None = None  # tracked files differed from the commit
     device_name: str | None = None
     driver: str | None = None
@@ -216,6 +214,8 @@ def row_of(result: CaseResult, run: RunFacts) -> CaseRow:
     for name in result.wanted:
         setattr(row, f"{name}_log", f"{row.out_dir}/{name}.log")
         _fill(row, attempt.stages[name])
+    if run.jobs > 1 and row.device.startswith("cuda"):
+        row.memory_gb = None  # what was measured is the device's, with the neighbours on it
     return row
 
 
@@ -232,7 +232,8 @@ def _fill(row: CaseRow, record: StageRecord) -> None:
         versions = facts.get("versions") or {}
         row.packages = ", ".join(f"{name} {version}" for name, version in versions.items()) or None
         row.engine_version = versions.get(ENGINE_DISTRIBUTIONS.get(row.engine or "", ""))
-        row.memory_gb = facts.get("gpu_memory_used_gb") or row.memory_gb
+        if row.device and row.device.startswith("cuda"):
+            row.memory_gb = facts.get("gpu_memory_used_gb")
 
 
 _COLUMNS_OF_FACTS = {

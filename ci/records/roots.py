@@ -1,7 +1,9 @@
 """The folder of a run: making it, finding it again, and keeping two runs out of one."""
 
 import fcntl
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +22,7 @@ PAGE = "report.html"
 FINDINGS = "findings.json"
 PROGRESS = "progress.json"
 _LOCK = ".lock"
+_LOCK_POLL_SECONDS = 0.1
 
 
 def make_root(parent: Path, name: str | None, stem: str = DEFAULT_NAME) -> Path:
@@ -51,18 +54,44 @@ def find_root(repository: Path, given: str) -> Path:
 
 
 @contextmanager
-def locked(root: Path) -> Iterator[None]:
-    """Hold the root; the kernel lets go of it when this process dies.
+def locked(root: Path, wait: float = 0.0, on_wait: Callable[[], None] | None = None) -> Iterator[int]:
+    """Hold the root, and yield the lock's descriptor: whoever inherits it holds the root, too, until it ends.
 
-    UsageError when another process holds it, or when nothing can be written there.
+    A killed run's programs may take a while to end: ``wait`` is for how many seconds to try, and ``on_wait`` is called
+    once when there is somebody to wait for. UsageError, with the number of the process that took the lock, when the
+    root is still held then; UsageError when nothing can be written there.
     """
     try:
-        lock = (root / _LOCK).open("w")
+        lock = os.open(root / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise UsageError(f"{root} cannot be written: {error.strerror}.") from error
-    with lock as handle:
+    try:
+        _take(lock, root, wait, on_wait)
+        yield lock
+    finally:
+        os.close(lock)  # and no unlocking, which would be for all who hold it
+
+
+def _take(lock: int, root: Path, wait: float, on_wait: Callable[[], None] | None) -> None:
+    until = time.monotonic() + wait
+    waiting = False
+    while True:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
         except BlockingIOError:
-            raise UsageError(f"another process is at work in {root}.") from None
-        yield
+            if time.monotonic() >= until:
+                holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "of unknown number"
+                raise UsageError(
+                    f"another process is at work in {root}: process {holder}, or a program it started that has not "
+                    "ended yet."
+                ) from None
+        if not waiting and on_wait is not None:
+            on_wait()
+        waiting = True
+        time.sleep(_LOCK_POLL_SECONDS)
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise UsageError(f"{root} cannot be written: {error.strerror}.") from error

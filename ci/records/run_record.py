@@ -43,6 +43,7 @@ class RunRecord:
     idle_seconds: float = 0.0
     ended: str = RUNNING
     all_pass: bool = False
+    code_at_end: str = ""  # commit and changes, where they are not those it was started with
     parts: list[str] = field(default_factory=list)  # when each part of the run began
 
     @property

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from ci.files import read_json_object
 from ci.records.results import CaseRow
+from ci.records.roots import ROWS
 from ci.records.run_record import NAME as RUN
 from ci.records.tables import read_rows
-
-ROWS = "best_by_case.tsv"
 
 
 def find_last_green(parent: Path, root: Path) -> Path | None:

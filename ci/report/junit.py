@@ -6,8 +6,9 @@ from pathlib import Path
 from junit_xml import TestCase, TestSuite, to_xml_report_string
 
 from ci.files import write_text
-from ci.records.results import STAGES, Entry, StageRecord
+from ci.records.results import Entry, StageRecord
 from ci.report.shown import log_tail, passed, printable, trouble
+from ci.stage_kinds import STAGES
 
 
 def write_junit(path: Path, entries: Sequence[Entry]) -> None:

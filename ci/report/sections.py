@@ -13,7 +13,7 @@ from ci.records.results import CaseResult, CaseRow, Entry, RunFacts, StageRecord
 from ci.report.curves import Chart, charts_of, read_log
 from ci.report.pictures import Picture, read_picture
 from ci.report.shown import Trouble, log_tail, number, trouble
-from ci.stage_environment import ENVIRONMENTS
+from ci.stage_kinds import ENVIRONMENTS
 
 TRAINING_TITLES = {"train": "training", "long": "long training"}
 NO_TRY = "no try was made"

@@ -1,7 +1,5 @@
 """What several cases at once share: slots with cores of their own, and the memory of the devices."""
 
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +21,7 @@ class Pool:
 
     A case gets a share when a slot is free and each of its devices has the memory left; alone on a device, it always
     does: the ladder finds out what fits. The cores of a slot never change, so that a case computes with the same number
-    of threads whatever runs beside it.
+    of threads whatever runs beside it. There must be a core for each slot.
     """
 
     def __init__(self, jobs: int, cores: Sequence[int], memory_gb: Mapping[str, float]) -> None:
@@ -60,14 +58,6 @@ class Pool:
         return not self._used[device] or memory_gb <= self._left(device)
 
 
-def usable_cores() -> tuple[int, ...]:
-    """The cores this process may run on."""
-    if sys.platform == "linux":
-        return tuple(sorted(os.sched_getaffinity(0)))
-    return tuple(range(os.cpu_count() or 1))
-
-
-def default_jobs(cores: int, cores_per_case: int, memory_gb: Mapping[str, float], case_memory_gb: float) -> int:
-    """As many cases at once as have cores and memory, at least one."""
-    fit = [int(MEMORY_SHARE * size // case_memory_gb) for size in memory_gb.values()]
-    return max(1, min([cores // cores_per_case, sum(fit)]))
+def default_jobs(cores: int, cores_per_case: int, room: float, case_memory_gb: float) -> int:
+    """As many cases at once as have cores, and memory in the ``room`` (1e9 bytes) that there is; at least one."""
+    return max(1, min(cores // cores_per_case, int(MEMORY_SHARE * room // case_memory_gb)))

@@ -1,12 +1,14 @@
 """What a person sees while the matrix runs: a live table on a terminal, plain lines anywhere else."""
 
+import errno
 import math
+import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import IO, TYPE_CHECKING, Any, Protocol, TypeGuard, cast
 
 from ci.durations import clock
 from ci.files import read_json_object
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from rich.live import Live
     from rich.table import Table
 
+READER_GONE = (errno.EPIPE, errno.ECONNRESET, errno.EIO)  # a pipe, a socket, a terminal
 PLAIN_SECONDS = 15.0  # between two rounds of plain lines while nothing else is said
 
 
@@ -70,11 +73,43 @@ class Display(Protocol):
         """Nothing goes on any more."""
 
 
+class Outlet:
+    """A stream that swallows everything once whoever reads it has gone away (``| head``): no reason to end a run."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self._gone = False
+
+    def write(self, text: str) -> int:
+        self._try(lambda: self._stream.write(text))
+        return len(text)
+
+    def flush(self) -> None:
+        self._try(self._stream.flush)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def _try(self, action: Callable[[], object]) -> None:
+        if self._gone:
+            return
+        try:
+            action()
+        except OSError as error:
+            if error.errno not in READER_GONE:
+                raise
+            self._gone = True
+            # Python flushes what is left in the stream when it ends: that must not fail again.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+
+
 class PlainDisplay:
     """Lines, for a log or a pipe."""
 
     def __init__(self, stream: IO[str], interval: float = PLAIN_SECONDS) -> None:
-        self._stream = stream
+        self._stream = Outlet(stream)
         self._interval = interval
         self._last = time.monotonic()
 
@@ -98,7 +133,7 @@ class LiveDisplay:
     def __init__(self, stream: IO[str]) -> None:
         from rich.console import Console
 
-        self._console = Console(file=stream, highlight=False, markup=False, soft_wrap=True)
+        self._console = Console(file=cast(IO[str], Outlet(stream)), highlight=False, markup=False, soft_wrap=True)
         self._live: Live | None = None
 
     def line(self, text: str) -> None:

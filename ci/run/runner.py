@@ -1,15 +1,15 @@
 """One case: its data, then its ladder of tries, each a train, a test and a rendering, until one settles the matter."""
 
-import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ci.cases import Case
-from ci.evidence.checks import CHECKS, Asked, check_checkpoint
+from ci.evidence.checks import CHECKS, MODEL_FACTS, Evidence, check_checkpoint
 from ci.failures.classify import Failure, classify
-from ci.files import read_json_object, tail
+from ci.files import tail
 from ci.ladder import Rung, rungs
 from ci.options import Options
 from ci.records.journal import NAME as JOURNAL
@@ -19,9 +19,17 @@ from ci.run.pool import Share
 from ci.run.priors import agent_with_prior, missing_prior, prior_command, prior_file
 from ci.run.process import Job, Stop, Stopped, finish, running
 from ci.run.progress import Activity, read_status
+from ci.run.remains import (
+    earlier_attempt,
+    earlier_drop,
+    error_report,
+    log_size,
+    set_aside,
+    set_endings_aside,
+)
 from ci.run.stages import (
+    ASKED,
     COMMANDS,
-    TRAININGS,
     Programs,
     StageCommand,
     StageRequest,
@@ -29,11 +37,11 @@ from ci.run.stages import (
     data_command,
     last_training,
 )
+from ci.stage_kinds import TRAININGS
 
 TAIL_LINES = 200  # of a log, for its message and, last of all, its class
 SHOWN_LINES = 30  # of a log, for a person
 CHECKPOINT_SECONDS = 300.0
-SET_ASIDE = "earlier"
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,7 @@ class Context:
     programs: Programs
     stop: Stop
     say: Callable[[str], None]  # lines that stay
+    lock: int | None = None  # the descriptor that holds the root; what is started holds it, too, until it has ended
 
 
 @dataclass
@@ -86,6 +95,11 @@ def run_case(work: Work) -> None:
         result.failure = Failure("stopped", f"the matrix was ended by {stop.reason}")
         result.note = result.failure.sentence("case")
     finally:
+        if not result.finished and not result.attempts and work.earlier is not None:
+            # It was ended before it came to them: the part after this one can still keep them.
+            result.attempts = list(work.earlier.attempts)
+            result.data = work.earlier.data or result.data
+            result.prior = result.prior or work.earlier.prior
         work.write()
 
 
@@ -97,40 +111,54 @@ def _prepare(work: Work) -> Failure | None:
     command = data_command(result.case, context.options, context.programs, work.case_dir)
     record = result.data = StageRecord(command.name, command.argv, command.log)
     _run(command, record, work)
-    if record.failure is not None and record.failure.kind in ("input", "unexpected"):
-        record.failure = Failure("missing_data", record.failure.message)
     if record.failure is not None:
         _tell(record, work)
         return _noted(work, command.name, record.failure)
+    before = work.earlier.data if work.earlier else None
+    if before is not None and before.ok:
+        result.data = before  # what it took to build the clips, not to find them built
     return _prepare_prior(work)
 
 
 def _prepare_prior(work: Work) -> Failure | None:
-    """Train the prior that the case's agent names and nobody has trained; the case then uses the run's own."""
+    """Train the prior that the case's agent names and nobody has trained; the case then uses the run's own.
+
+    One that an earlier part of the run has trained is used again, even where somebody has put the missing one in place
+    since: what follows was, and will be, made with the same.
+    """
     case, context = work.result.case, work.context
+    command = prior_command(case, context.options, context.programs, work.case_dir, work.share.devices[0])
+    before = work.earlier.prior if work.earlier else None
     try:
-        missing = missing_prior(context.repository, case)
-        if missing is None:
-            return None
-        command = prior_command(case, context.options, context.programs, work.case_dir, work.share.devices[0])
-        before = work.earlier.prior if work.earlier else None
         if before is not None and before.ok and prior_file(command).is_file():
             work.result.prior = before
+            context.say(f"  {case.name} prior: kept, it was trained for this run")
         else:
-            _set_aside(command)
-            record = work.result.prior = StageRecord(command.name, command.argv, command.log)
-            _run(command, record, work)
-            if record.failure is None and not prior_file(command).is_file():
-                message = f"{prior_file(command).name} was not written, despite exit code 0"
-                record.failure = Failure("no_evidence", message)
-            if record.failure is not None:
-                _tell(record, work)
-                return _noted(work, command.name, record.failure)
+            missing = missing_prior(context.repository, case)
+            if missing is None:
+                return None
+            failure = _train_prior(command, work)
+            if failure is not None:
+                return failure
+            context.say(f"  {case.name} prior: {missing} is not there; trained for this run alone")
         work.result.case = replace(case, agent_config=agent_with_prior(context.repository, case, command))
-        context.say(f"  {case.name} prior: {missing} is not there; trained for this run alone")
     except ValueError as error:
         return _noted(work, "case", Failure("input", str(error)))
     return None
+
+
+def _train_prior(command: StageCommand, work: Work) -> Failure | None:
+    if work.earlier is not None:
+        work.earlier = replace(work.earlier, attempts=[])  # they were made with another prior
+    set_aside(command)
+    record = work.result.prior = StageRecord(command.name, command.argv, command.log)
+    _run(command, record, work)
+    if record.failure is None and not prior_file(command).is_file():
+        record.failure = Failure("no_evidence", f"{prior_file(command).name} was not written, despite exit code 0")
+    if record.failure is None:
+        return None
+    _tell(record, work)
+    return _noted(work, command.name, record.failure)
 
 
 def _climb(work: Work) -> Failure | None:
@@ -143,7 +171,11 @@ def _climb(work: Work) -> Failure | None:
         return _noted(work, "case", Failure("input", str(error)))
     dropped: list[str] = []
     for rung in ladder:
-        attempt = _kept_drop(rung, work) or _attempt(rung, work)
+        attempt = earlier_drop(rung, work.earlier)
+        if attempt is None:
+            attempt = _attempt(rung, work)
+        else:
+            result.attempts.append(attempt)
         failed = attempt.failed_stage
         if failed is None:
             notes = [f"passed after {'; '.join(dropped)}"] if dropped else []
@@ -160,25 +192,6 @@ def _climb(work: Work) -> Failure | None:
         context.say(f"  {result.case.name} {rung.label}: {failure.kind}: the next rung is tried")
     result.note = f"no rung of the ladder fits: {result.note}"
     return failure
-
-
-def _kept_drop(rung: Rung, work: Work) -> Attempt | None:
-    """The try of this rung that an earlier part of the run made and dropped; None when there is none.
-
-    A case that was over and failed is another matter: who asks for it again expects its rungs to be tried again.
-    """
-    attempt = _earlier_attempt(rung, work)
-    if attempt is None or work.earlier is None or work.earlier.finished or attempt.stages["train"].failure is None:
-        return None
-    if attempt.stages["train"].failure.about.action != "next_rung":
-        return None
-    work.result.attempts.append(attempt)
-    return attempt
-
-
-def _earlier_attempt(rung: Rung, work: Work) -> Attempt | None:
-    attempts = work.earlier.attempts if work.earlier else []
-    return next((attempt for attempt in attempts if attempt.label == rung.label), None)
 
 
 def _attempt(rung: Rung, work: Work) -> Attempt:
@@ -202,7 +215,7 @@ def _attempt(rung: Rung, work: Work) -> Attempt:
         out_dir=request.attempt_dir,
         stages={name: not_run(name) for name in result.wanted},
     )
-    before = _earlier_attempt(rung, work)
+    before = earlier_attempt(rung, work.earlier)
     attempt.repeated = list(before.repeated) if before else []
     result.attempts.append(attempt)
     for name in result.wanted:
@@ -230,20 +243,21 @@ def _test_beside_checkpoint(
     if "parameters" in trained.facts:  # an earlier part of the run has read it
         return _stage(name, request, attempt, before, work).ok
     check = checkpoint_command(context.programs, attempt.out_dir, trained.name, CHECKPOINT_SECONDS)
-    cores = work.share.cores
-    with running(check.argv, context.repository, check.environment, check.log, cores) as reader:
+    start = log_size(check.log)
+    with _start(check, work) as reader:
         tested = _stage(name, request, attempt, before, work)
-        _finish_checkpoint(reader, check, trained, context.stop)
+        _finish_checkpoint(reader, check, start, trained, context.stop)
     if not trained.ok:
         _tell(trained, work)
     work.write()
     return trained.ok and tested.ok
 
 
-def _finish_checkpoint(reader: Job, command: StageCommand, trained: StageRecord, stop: Stop) -> None:
+def _finish_checkpoint(reader: Job, command: StageCommand, start: int, trained: StageRecord, stop: Stop) -> None:
+    """What the reader said in its log since ``start`` goes into the training's facts, or fails it."""
     ended = finish(reader, command.timeout, stop)
-    lines = [line for line in tail(command.log, TAIL_LINES) if not line.startswith("$ ")]
-    evidence = check_checkpoint(ended.returncode, "\n".join(lines))
+    lines = [line for line in tail(command.log, TAIL_LINES, start=start) if not line.startswith("$ ")]
+    evidence = check_checkpoint(ended.returncode, "\n".join(lines), command.out_dir / "model.pt", trained.facts)
     trained.failure = evidence.failure
     trained.facts.update(evidence.facts)
 
@@ -251,25 +265,45 @@ def _finish_checkpoint(reader: Job, command: StageCommand, trained: StageRecord,
 def _stage(name: str, request: StageRequest, attempt: Attempt, before: Attempt | None, work: Work) -> StageRecord:
     """Run one stage, or keep what an earlier part of the run proved; a failure outside the case gets a second try."""
     command = COMMANDS[name](request)
-    kept = before.stages[name] if before else None
-    if kept is not None and kept.ok and _judge(kept, request, work).ok:
-        attempt.stages[name] = kept
-        work.context.say(f"  {_title(command, work)}: kept, its evidence holds")
-        return kept
-    if name != "long" or "--resume" not in command.argv:
-        _set_aside(command)
+    if before is not None and _keep(name, request, attempt, before, work):
+        return attempt.stages[name]
+    if not command.resumes:  # both parts of a training that is gone on with are in one log
+        set_aside(command)
     record = _run_stage(command, request, attempt, work)
     failure = record.failure
-    repeated = any(earlier.name == name for earlier in attempt.repeated)
-    if failure is not None and failure.about.action == "retry_once" and not repeated:
+    repeated = sum(earlier.name == name for earlier in attempt.repeated)
+    allowed = work.context.options.profile.repeats
+    if failure is not None and failure.about.action == "retry_once" and repeated < allowed:
         work.context.say(f"  {_title(command, work)}: {failure.kind}: {failure.message}: run once more")
-        attempt.repeated.append(replace(record, log=_set_aside(command)))
-        record = _run_stage(COMMANDS[name](request), request, attempt, work)
+        command = COMMANDS[name](request)  # on another port, and going on with the state that there is now
+        attempt.repeated.append(replace(record, log=set_aside(command)))
+        record = _run_stage(command, request, attempt, work)
     if record.ok:
         work.context.say(f"  {_title(command, work)}: passed in {record.seconds:.1f} s")
-    else:
+    elif record.failure is None or record.failure.about.action != "next_rung":  # a rung that did not fit is no news
         _tell(record, work)
     return record
+
+
+def _keep(name: str, request: StageRequest, attempt: Attempt, before: Attempt, work: Work) -> bool:
+    """Take over what an earlier part of the run proved, if its files still show it, on the devices it ran on."""
+    kept = before.stages[name]
+    if not kept.ok:
+        return False
+    title = _title(COMMANDS[name](request), work)
+    evidence = _evidence(kept, replace(request, devices=before.devices))
+    why = evidence.failure.message if evidence.failure else ""
+    if not why and any(kept.facts.get(fact) != evidence.facts.get(fact) for fact in MODEL_FACTS):
+        why = "model.pt is another than the one that was trained"
+    if why:
+        work.context.say(f"  {title}: run again, its evidence does not hold: {why}")
+        return False
+    kept.facts.update(evidence.facts)
+    attempt.stages[name] = kept
+    if name in TRAININGS:
+        attempt.devices = before.devices
+    work.context.say(f"  {title}: kept, its evidence holds")
+    return True
 
 
 def _run_stage(command: StageCommand, request: StageRequest, attempt: Attempt, work: Work) -> StageRecord:
@@ -277,30 +311,17 @@ def _run_stage(command: StageCommand, request: StageRequest, attempt: Attempt, w
     record = attempt.stages[command.name] = StageRecord(command.name, command.argv, command.log)
     _run(command, record, work, attempt.label)
     if record.failure is None:
-        _judge(record, request, work)
+        evidence = _evidence(record, request)
+        record.failure = evidence.failure
+        record.facts.update(evidence.facts)
     work.write()
     return record
 
 
-def _judge(record: StageRecord, request: StageRequest, work: Work) -> StageRecord:
-    """Put into ``record`` what its files show, or why they do not count."""
-    options, name = work.context.options, record.name
-    profile = options.profile
-    samples = request.rung.max_samples
-    if name == "long":
-        samples = profile.long_max_samples or samples
-    asked = Asked(
-        engine=options.engine_name,
-        devices=request.devices if name in TRAININGS else request.devices[:1],
-        seed=options.seed,
-        samples=samples,
-        episodes=profile.viz_episodes if name == "viz" else profile.test_episodes,
-    )
+def _evidence(record: StageRecord, request: StageRequest) -> Evidence:
+    """What the stage's files show, or why they do not count."""
     assert record.log is not None
-    evidence = CHECKS[name](request.attempt_dir / name, record.log, asked)
-    record.failure = evidence.failure
-    record.facts.update(evidence.facts)
-    return record
+    return CHECKS[record.name](request.attempt_dir / record.name, record.log, ASKED[record.name](request))
 
 
 def _run(command: StageCommand, record: StageRecord, work: Work, rung: str = "") -> None:
@@ -308,50 +329,39 @@ def _run(command: StageCommand, record: StageRecord, work: Work, rung: str = "")
     context = work.context
     work.activity.begin(command.name, rung)
     command.out_dir.mkdir(parents=True, exist_ok=True)
+    set_endings_aside(command.out_dir)
+    start = log_size(command.log)
 
     def tick() -> None:
         work.activity.status = read_status(command.out_dir)
 
     context.stop.check()
-    try:
-        with running(
-            command.argv, context.repository, command.environment, command.log, work.share.cores, command.grace
-        ) as job:
+    with _start(command, work) as job:
+        try:
             ended = finish(job, command.timeout, context.stop, tick)
-    except Stopped as stop:
-        record.failure = Failure("stopped", f"the matrix was ended by {stop.reason}")
-        raise
+        except Stopped as stop:
+            record.result = job.result
+            record.failure = Failure("stopped", f"the matrix was ended by {stop.reason}")
+            raise
     record.result = ended
-    report = _error_report(command.out_dir)
+    report = error_report(command.out_dir)
     if ended.returncode != 0 or ended.timed_out or report is not None:
-        log_tail = tail(command.log, TAIL_LINES)
+        log_tail = tail(command.log, TAIL_LINES, start=start)
         record.failure = classify(ended.returncode, ended.timed_out, report, log_tail, command.timeout)
 
 
-def _error_report(out_dir: Path) -> dict[str, object] | None:
-    """error.json of a stage; a file that cannot be read counts as an error of no known kind."""
-    try:
-        return read_json_object(out_dir / "error.json")
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return {}
-
-
-def _set_aside(command: StageCommand) -> Path:
-    """Rename the log and the folder of a stage that ran before, so that nothing in them is taken for the next run's.
-
-    Returns the new name of the log.
-    """
-    number = 1
-    while command.log.with_suffix(f".{SET_ASIDE}{number}.log").exists():
-        number += 1
-    log = command.log.with_suffix(f".{SET_ASIDE}{number}.log")
-    if command.log.exists():
-        os.replace(command.log, log)
-    if command.out_dir.exists():
-        os.replace(command.out_dir, command.out_dir.with_name(f"{command.out_dir.name}.{SET_ASIDE}{number}"))
-    return log
+def _start(command: StageCommand, work: Work) -> AbstractContextManager[Job]:
+    """Start a process on the case's share of the machine."""
+    context = work.context
+    return running(
+        argv=command.argv,
+        cwd=context.repository,
+        environment=command.environment,
+        log=command.log,
+        cores=work.share.cores,
+        grace=command.grace,
+        keep=() if context.lock is None else (context.lock,),
+    )
 
 
 def _noted(work: Work, stage: str, failure: Failure) -> Failure:

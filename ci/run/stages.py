@@ -3,20 +3,22 @@
 import random
 import socket
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ci.cases import Case
+from ci.evidence.checks import Asked
 from ci.ladder import Rung
 from ci.options import Options
-from ci.stage_environment import ENVIRONMENTS
+from ci.profiles import Profile
+from ci.stage_kinds import ENVIRONMENTS, TRAININGS
 
-# A training that is told to end finishes its iteration, tests, and writes its model.
-TRAIN_GRACE = 60.0
+# A long training that is told to end finishes its iteration, tests, and writes its state and its model.
 LONG_GRACE = 300.0
 PORTS = range(20_000, 32_000)  # below those that systems give out by themselves
 STATE_NAME = "train_state.pt"
+VIZ_NUM_ENVS = 1
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class StageCommand:
     timeout: float  # seconds
     environment: Mapping[str, str] = field(default_factory=dict)
     grace: float | None = None  # seconds between TERM and KILL; None: the usual
+
+    @property
+    def resumes(self) -> bool:
+        """Whether it goes on with what is in its folder."""
+        return "--resume" in self.argv
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,7 @@ def checkpoint_command(programs: Programs, attempt_dir: Path, trained: str, time
 def train_command(request: StageRequest) -> StageCommand:
     """Train the rung's environments on all of the case's devices for the rung's samples."""
     limit = ("--max_samples", str(request.rung.max_samples), "--save_state", "false")
-    return _training("train", request, limit, request.options.profile.train_timeout, TRAIN_GRACE)
+    return _training("train", request, limit, request.options.profile.train_timeout)
 
 
 def long_command(request: StageRequest) -> StageCommand:
@@ -88,8 +95,8 @@ def long_command(request: StageRequest) -> StageCommand:
     timeout = profile.long_timeout
     if profile.long_max_samples is not None:
         limit += ("--max_samples", str(profile.long_max_samples))
-    if profile.long_budget_hours is not None:
-        seconds = 3600.0 * profile.long_budget_hours
+    seconds = _budget_seconds(profile)
+    if seconds is not None:
         limit += ("--max_seconds", f"{seconds:g}")
         timeout = seconds + profile.train_timeout
     if (request.attempt_dir / "long" / STATE_NAME).is_file():
@@ -101,7 +108,7 @@ def test_command(request: StageRequest) -> StageCommand:
     """Test the trained model on one device; no more environments than episodes, so that short ones do not crowd in."""
     profile = request.options.profile
     specific = (
-        *("--mode", "test", "--num_envs", str(min(request.rung.num_envs, profile.test_episodes))),
+        *("--mode", "test", "--num_envs", str(_test_num_envs(request))),
         *("--test_episodes", str(profile.test_episodes)),
         *("--devices", request.devices[0], "--video", "false"),
         *("--model_file", request.model(last_training(request.wanted))),
@@ -110,10 +117,10 @@ def test_command(request: StageRequest) -> StageCommand:
 
 
 def viz_command(request: StageRequest) -> StageCommand:
-    """Record a test of the trained model in one environment."""
+    """Record a test of the trained model."""
     profile = request.options.profile
     specific = (
-        *("--mode", "test", "--num_envs", "1", "--test_episodes", str(profile.viz_episodes)),
+        *("--mode", "test", "--num_envs", str(VIZ_NUM_ENVS), "--test_episodes", str(profile.viz_episodes)),
         *("--devices", request.devices[0], "--video", "true"),
         *("--model_file", request.model(last_training(request.wanted))),
     )
@@ -121,7 +128,45 @@ def viz_command(request: StageRequest) -> StageCommand:
 
 
 COMMANDS = {"train": train_command, "long": long_command, "test": test_command, "viz": viz_command}
-TRAININGS = ("train", "long")
+
+
+def _train_asked(request: StageRequest) -> Asked:
+    return Asked(
+        engine=request.options.engine_name,
+        devices=request.devices,
+        seed=request.options.seed,
+        num_envs=request.rung.num_envs,
+        samples=request.rung.max_samples,
+    )
+
+
+def _long_asked(request: StageRequest) -> Asked:
+    profile = request.options.profile
+    return replace(_train_asked(request), samples=profile.long_max_samples, max_seconds=_budget_seconds(profile))
+
+
+def _test_asked(request: StageRequest) -> Asked:
+    return Asked(
+        engine=request.options.engine_name,
+        devices=request.devices[:1],
+        seed=request.options.seed,
+        num_envs=_test_num_envs(request),
+        episodes=request.options.profile.test_episodes,
+        model_file=request.model(last_training(request.wanted)),
+    )
+
+
+def _viz_asked(request: StageRequest) -> Asked:
+    return replace(_test_asked(request), num_envs=VIZ_NUM_ENVS, episodes=request.options.profile.viz_episodes)
+
+
+# What the evidence of a stage is held to: what its command asks for.
+ASKED: Mapping[str, Callable[[StageRequest], Asked]] = {
+    "train": _train_asked,
+    "long": _long_asked,
+    "test": _test_asked,
+    "viz": _viz_asked,
+}
 
 
 def last_training(stages: tuple[str, ...]) -> str:
@@ -141,7 +186,17 @@ def free_port() -> int:
     raise OSError(f"100 random ports between {PORTS.start} and {PORTS.stop} are all in use")
 
 
-def _training(name: str, request: StageRequest, limit: tuple[str, ...], timeout: float, grace: float) -> StageCommand:
+def _budget_seconds(profile: Profile) -> float | None:
+    return None if profile.long_budget_hours is None else 3600.0 * profile.long_budget_hours
+
+
+def _test_num_envs(request: StageRequest) -> int:
+    return min(request.rung.num_envs, request.options.profile.test_episodes)
+
+
+def _training(
+    name: str, request: StageRequest, limit: tuple[str, ...], timeout: float, grace: float | None = None
+) -> StageCommand:
     specific = (
         *("--mode", "train", "--num_envs", str(request.rung.num_envs), *limit),
         *("--devices", *request.devices, "--video", "false"),

@@ -14,6 +14,7 @@ from ci.durations import clock
 from ci.failures.classify import Failure
 from ci.files import write_json
 from ci.gate.gate import Finding, all_pass, judge_root, verdict_line
+from ci.host import checkout
 from ci.plan.plan import Plan
 from ci.records.results import CaseResult, Entry, RunFacts, relative, row_of
 from ci.records.roots import FINDINGS, JUNIT, MANIFEST, PAGE, PROGRESS, ROWS, SUMMARY
@@ -26,10 +27,11 @@ from ci.report.page import write_page
 from ci.report.summary import write_summary
 from ci.report.terminal import result_lines
 from ci.run.pool import Pool, Share
-from ci.run.process import Stop, stop_on_signals
+from ci.run.process import Stop, adopting_orphans, stop_on_signals
 from ci.run.progress import Activity, Display, Standing
 from ci.run.runner import Context, Work, pending, run_case
-from ci.run.stages import TRAININGS, Programs
+from ci.run.stages import Programs
+from ci.stage_kinds import TRAININGS
 
 EXIT_PASSED = 0
 EXIT_FAILED = 1
@@ -46,6 +48,7 @@ class Sweep:
         self,
         repository: Path,
         root: Path,
+        lock: int,  # the descriptor that holds the root
         record: RunRecord,
         plan: Plan,
         shard: int | None,  # counted from 0; None for the whole plan
@@ -75,6 +78,7 @@ class Sweep:
             programs=programs,
             stop=self.stop,
             say=self.said.put,
+            lock=lock,
         )
         self.running: dict[Future[None], Work] = {}
         self.before = record.seconds
@@ -89,7 +93,7 @@ class Sweep:
         try:
             write_manifest(self.root / MANIFEST, [result.case for result in self.results.values()])
             self._write_tables()
-            with stop_on_signals(self.stop), ThreadPoolExecutor(self.record.jobs) as threads:
+            with stop_on_signals(self.stop), adopting_orphans(), ThreadPoolExecutor(self.record.jobs) as threads:
                 try:
                     self._work_off(threads)
                 finally:
@@ -101,7 +105,7 @@ class Sweep:
             say(f"the run's own files cannot be written: {error}")
             say(verdict_line([Finding("failed", "", str(error))]))
             return EXIT_FAILED
-        if self.stop.signum:
+        if self.stop.signum and self.record.ended != DONE:
             return 128 + self.stop.signum
         return EXIT_PASSED if all_pass(findings) else EXIT_FAILED
 
@@ -135,6 +139,9 @@ class Sweep:
             result = self.results[name]
             trainable = result.case.case_type == TRAINABLE
             devices = options.devices_train if trainable else options.devices_nontrainable
+            earlier = self.earlier.get(name)
+            if options.one_device_each and earlier is not None and earlier.attempts:
+                devices = earlier.attempts[-1].devices  # what it did there is kept
             share = self.pool.take(devices, self.memory_gb[name], options.one_device_each)
             if share is None:
                 continue
@@ -168,6 +175,9 @@ class Sweep:
         """The last tables, the report and the verdict."""
         over = all(result.finished for result in self.results.values())
         self.record.ended = DONE if over else f"ended by {self.stop.reason}"
+        code = checkout(self.repository)
+        if (code.commit, code.changes) != (self.record.commit, self.record.changes):
+            self.record.code_at_end = f"{code.commit} {code.changes}".rstrip()
         findings = self._write_tables()
         self._write_page(findings)
         self.record.all_pass = all_pass(findings)
@@ -181,6 +191,8 @@ class Sweep:
             say(line)
         for finding in findings:
             say(finding.sentence())
+        if self.record.ended != DONE:
+            say(f"go on with: nox -s e2e -- --resume {self.root.name}")
         say(f"{relative(self.root, self.repository)}: {ROWS}, {SUMMARY}, {JUNIT}, {PAGE}")
         say(f"{clock(self.record.seconds)} in all, {self.record.overhead:.1%} of it the matrix's own")
         say(verdict_line(findings))
@@ -231,14 +243,18 @@ class Sweep:
         """How far it is, and how long the rest takes by the plan."""
         over = [result for result in self.results.values() if result.finished]
         left = sum(self.plan.case(name).seconds for name in self.waiting)
-        for work in self.running.values():
-            left += max(self.plan.case(work.result.case.name).seconds - (time.monotonic() - work.began), 0.0)
+        left += sum(self.plan.case(work.result.case.name).seconds for work in self.running.values())
+        # What the plan expects was measured elsewhere, or for another profile: scaled by the cases that are over.
+        expected = sum(self.plan.case(result.case.name).seconds for result in over)
+        taken = sum(record.seconds or 0.0 for result in over for record in result.processes)
+        left *= taken / expected if expected else 0.0
+        left = max(left - sum(time.monotonic() - work.began for work in self.running.values()), 0.0)
         return Standing(
             total=len(self.results),
             passed=sum(result.ok for result in over),
             failed=sum(not result.ok for result in over),
             seconds=self._seconds(),
-            left=left / self.record.jobs if left else None,
+            left=left / self.record.jobs if left else None,  # nobody knows before the first case is over
         )
 
     def _write_progress(self, doing: str) -> None:

@@ -23,7 +23,10 @@ def main() -> int:
     if role == "data":
         if "data_missing" in faults:
             print("data/motions/humanoid/humanoid_walk.pkl is missing and no recipe makes it.", file=sys.stderr)
-            return 2
+            return 11
+        if "data_bug" in faults:
+            raise RuntimeError("no such recipe")
+        time.sleep(float(faults.get("data_takes", 0.0)))
         return 0
     if role == "prior":
         return prior(parse(arguments), Path(faults_file).with_name("calls.jsonl"), faults)
@@ -44,6 +47,8 @@ def main() -> int:
             (out_dir / "train_state.pt").write_text("state")
         announce(Path(faults_file).with_name("asleep"), str(os.getpid()))
         time.sleep(600)
+    if faults.get("silent_exit_in") == out_dir.name:
+        return 1
     began = time.time()
     time.sleep(float(faults.get("stage_takes", 0.0)))
     code = STAGES[stage](options, out_dir, faults)
@@ -97,6 +102,10 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
     samples = int(options["max_samples"][0]) if "max_samples" in options else TIMED_SAMPLES
     if "resume" in options and not (out_dir / "train_state.pt").exists():
         return fail(out_dir, "input", 2, "nothing to resume")
+    if out_dir.name == "long" and "long_group_lost" in faults and not Path(faults["long_group_lost"]).exists():
+        Path(faults["long_group_lost"]).write_text("once")
+        (out_dir / "train_state.pt").write_text("state")
+        return fail(out_dir, "process_group", 7, "process 1 is gone")
     if "train_port_taken" in faults:
         with Path(faults["ports"]).open("a") as ports:
             ports.write(options["master_port"][0] + "\n")
@@ -136,16 +145,41 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
     (out_dir / "log.txt").write_text(f"Iteration  Samples  Loss\n0  {samples // 2}  0.5\r\n1  {samples}  {loss}\r\n")
     summary = {
         "samples": samples - ("train_few_samples" in faults or faults.get("train_few_samples_in") == out_dir.name),
+        "iterations": 2,
+        "num_envs": num_envs,
+        "num_processes": len(options["devices"]),
         "samples_per_s": 1234.5,
-        "engine": "mujoco",
+        "wall_s": 12.5 if "max_samples" in options else float(options["max_seconds"][0]) + 0.5,
+        "interrupted": 0,
+        "ended_by": "max_samples" if "max_samples" in options else "max_seconds",
+        **tested(10),
+        **provenance(options),
         "devices": ["cpu"] if "train_on_cpu" in faults else options["devices"],
-        "device_name": "Stub",
-        "versions": {"mujoco": "3.17.0", "torch": "2.13.0"},
-        "seed": int(options["rand_seed"][0]),
     }
-    (out_dir / "train_summary.json").write_text(json.dumps(summary))
+    if faults.get("no_summary_in") != out_dir.name:
+        write_summary(out_dir / "train_summary.json", summary, faults)
     print("training done, all is well\nMean Return: 5.0")
     return 1 if "train_exit_1_after_success" in faults else 0
+
+
+def tested(episodes: int) -> dict[str, object]:
+    return {"mean_return": 5.25, "mean_ep_len": 20.5, "episodes": episodes}
+
+
+def provenance(options: dict[str, list[str]]) -> dict[str, object]:
+    return {
+        "seed": int(options["rand_seed"][0]),
+        "engine": "mujoco",
+        "devices": options["devices"],
+        "device": options["devices"][0],
+        "device_name": "Stub",
+        "versions": {"mujoco": "3.17.0", "torch": "2.13.0"},
+    }
+
+
+def write_summary(path: Path, values: dict[str, object], faults: dict[str, str]) -> None:
+    """With what the fault ``says_in_STAGE`` puts into it, an object in JSON."""
+    path.write_text(json.dumps({**values, **json.loads(faults.get(f"says_in_{path.parent.name}", "{}"))}))
 
 
 def test(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -> int:
@@ -155,10 +189,17 @@ def test(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) -
         return fail(out_dir, "out_of_memory", 3, "no room for the test")
     episodes = int(options["test_episodes"][0]) - ("test_few_episodes" in faults)
     value = float("nan") if "test_nan" in faults or faults.get("test_nan_in") == case_of(options) else 5.25
-    metrics = {"mean_return": value, "mean_ep_len": 20.5, "episodes": episodes, "engine": "mujoco"}
-    metrics |= {"device": options["devices"][0], "seed": int(options["rand_seed"][0])}
+    metrics = {
+        **tested(episodes),
+        "mean_return": value,
+        "num_envs": int(options["num_envs"][0]),
+        "model_file": options["model_file"][0],
+        **provenance(options),
+    }
+    if "test_writes_model" in faults:
+        Path(options["model_file"][0]).write_text("[666.0]")
     if "test_no_metrics" not in faults:
-        (out_dir / "test_metrics.json").write_text(json.dumps(metrics))
+        write_summary(out_dir / "test_metrics.json", metrics, faults)
     printed = 7.0 if "test_prints_otherwise" in faults else value
     print(f"Mean Return: {printed}\nMean Episode Length: 20.5\nEpisodes: {episodes}")
     return 0
@@ -169,7 +210,7 @@ def viz(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) ->
     import numpy as np
     from PIL import Image
 
-    test(options, out_dir, {})
+    test(options, out_dir, {name: said for name, said in faults.items() if name == "says_in_viz"})
     frames = np.full((FRAMES, SIZE, SIZE, 3), 90, np.uint8)
     if "viz_black" not in faults:
         frames[:, : SIZE // 2] = 160

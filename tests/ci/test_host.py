@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ci.errors import UsageError
-from ci.host import Checkout, Gpu, checkout, gpus, host_memory_gb
+from ci.host import Checkout, Gpu, checkout, gpus, host_memory_gb, usable_cores
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def nvidia_smi(tmp_path, monkeypatch):
 
 
 def test_gpus_have_name_memory_and_driver(nvidia_smi):
-    nvidia_smi("echo 'NVIDIA H100 80GB HBM3, 81559, 570.86.15'; echo 'NVIDIA GB10, [N/A], 580.1'")
+    nvidia_smi("echo 'GPU-aa, NVIDIA H100 80GB HBM3, 81559, 570.86.15'; echo 'GPU-bb, NVIDIA GB10, [N/A], 580.1'")
     first, second = gpus()
     assert (first.name, first.driver) == ("NVIDIA H100 80GB HBM3", "570.86.15")
     assert first.memory_gb == pytest.approx(85.52, abs=0.01)
@@ -35,7 +35,7 @@ def test_gpus_have_name_memory_and_driver(nvidia_smi):
         ("echo 'NVIDIA-SMI has failed' >&2; exit 9", "NVIDIA-SMI has failed"),
         ("exit 0", "no output"),
         ("echo 'No devices were found'", "lists no GPU"),
-        ("echo 'H100, many, 570'", "could not convert"),
+        ("echo 'GPU-aa, H100, many, 570'", "could not convert"),
     ],
 )
 def test_a_driver_that_does_not_answer_is_no_cpu_machine(nvidia_smi, script, words):
@@ -57,8 +57,16 @@ def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path):
     git(tmp_path, "commit", "-qm", "one")
     commit = git(tmp_path, "rev-parse", "HEAD")
     assert checkout(tmp_path) == Checkout(commit, False, "")
-    (tmp_path / "untracked").write_text("of no account\n")
+    (tmp_path / "notes").write_text("of no account\n")
     assert checkout(tmp_path) == Checkout(commit, False, "")
+    new = tmp_path / "mimickit" / "new.py"
+    new.parent.mkdir()
+    new.write_text("1\n")
+    added = checkout(tmp_path)
+    assert (added.commit, added.dirty) == (commit, True)
+    new.write_text("2\n")
+    assert checkout(tmp_path).changes not in ("", added.changes)
+    new.unlink()
     (tmp_path / "file").write_text("two\n")
     two = checkout(tmp_path)
     assert (two.commit, two.dirty) == (commit, True)
@@ -66,3 +74,43 @@ def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path):
     assert checkout(tmp_path) == two
     (tmp_path / "file").write_text("three\n")
     assert checkout(tmp_path).changes != two.changes
+
+
+def test_a_checkout_that_git_does_not_answer_for_is_an_error(tmp_path):
+    (tmp_path / ".git").mkdir()
+    with pytest.raises(UsageError, match="git cannot say which code this is: .*not a git repository.*safe.directory"):
+        checkout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "names"),
+    [
+        (None, "abc"),
+        ("", ""),
+        ("1", "b"),
+        ("2,0", "ca"),
+        ("GPU-b", "b"),
+        ("GPU-b1,0", "ba"),
+        ("1,7,0", "b"),  # as CUDA has it: nothing after the first that is not there
+        ("-1", ""),
+        ("GPU-", ""),
+    ],
+)
+def test_only_what_programs_see_counts(nvidia_smi, monkeypatch, chosen, names):
+    nvidia_smi('for x in a b c; do echo "GPU-${x}1, $x, 1000, 570"; done')
+    if chosen is None:
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    else:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", chosen)
+    assert "".join(gpu.name for gpu in gpus()) == names
+
+
+def test_a_container_s_limits_count(tmp_path):
+    machine, cores = host_memory_gb(tmp_path), usable_cores(tmp_path)
+    (tmp_path / "memory.max").write_text("7000000000\n")
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    assert host_memory_gb(tmp_path) == min(7.0, machine)
+    assert usable_cores(tmp_path) == cores[:1]
+    (tmp_path / "memory.max").write_text("max\n")
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert (host_memory_gb(tmp_path), usable_cores(tmp_path)) == (machine, cores)

@@ -1,6 +1,7 @@
 """What a command line means, with and without a GPU."""
 
 import argparse
+import dataclasses
 import json
 
 import pytest
@@ -10,7 +11,8 @@ from ci.cases import Case
 from ci.errors import UsageError
 from ci.host import Gpu
 from ci.ladder import rungs
-from ci.options import add_arguments, options_as_json, options_from_json, parse, resolve
+from ci.options import Planned, add_arguments, options_as_json, options_from_json, parse, resolve
+from ci.profiles import PROFILES
 
 
 @pytest.fixture
@@ -123,19 +125,44 @@ def test_options_come_back_from_json_as_they_were(matrix, gpus):
             options_from_json({**content, **change})
 
 
-def test_a_plan_decides_profile_and_seed(matrix, gpus):
+def test_a_plan_decides_all_that_decides_results(matrix, gpus):
     parser = argparse.ArgumentParser()
     add_arguments(parser)
+    nightly = dataclasses.replace(PROFILES["nightly"], test_episodes=3)
 
-    def planned(*arguments):
-        return resolve(parser.parse_args(arguments), matrix.repository, ("nightly", 7))
+    def planned(*arguments, device="cuda", nontrainable="cuda"):
+        plan = Planned(nightly, 7, "data/engines/newton_engine.yaml", device, nontrainable)
+        return resolve(parser.parse_args(arguments), matrix.repository, plan)
 
-    assert (planned().profile.name, planned().seed) == ("nightly", 7)
-    assert planned("--profile", "nightly", "--rand-seed", "7").seed == 7
-    with pytest.raises(UsageError, match="--profile pr contradicts the plan, which says nightly"):
-        planned("--profile", "pr")
-    with pytest.raises(UsageError, match="--rand-seed 1 contradicts the plan, which says 7"):
-        planned("--rand-seed", "1")
+    with pytest.raises(UsageError, match="the plan is for a GPU, and there is none here"):
+        planned()
+    gpus("NVIDIA H100", "NVIDIA H100")
+    options = planned()
+    assert chosen(options) == ("newton", ("cuda:0",), "nightly")
+    assert (options.seed, options.profile.test_episodes) == (7, 3)
+    assert planned(device="cpu", nontrainable="cpu").devices_train == ("cpu",)
+    assert planned("--profile", "nightly", "--rand-seed", "7", "--engine-config", "newton_engine.yaml").seed == 7
+    assert planned("--devices-train", "cuda:1,cuda:0", "--jobs", "3").devices_train == ("cuda:1", "cuda:0")
+    for arguments, words in (
+        (["--profile", "pr"], "--profile pr contradicts the plan, which says nightly"),
+        (["--rand-seed", "0"], "--rand-seed 0 contradicts the plan, which says 7"),
+        (["--engine-config", "mujoco_engine.yaml"], "contradicts the plan, which says data/engines/newton_engine.yaml"),
+        (["--devices-train", "cpu"], "the plan is for cuda and cuda, these devices are cpu and cpu"),
+        (["--devices-nontrainable", "cpu"], "the plan is for cuda and cuda, these devices are cuda and cpu"),
+        (["--test-episodes", "1"], "--test-episodes cannot be given beside --plan"),
+        (["--default-ladder", "1"], "--default-ladder cannot be given beside --plan"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            planned(*arguments)
+
+
+def test_devices_of_two_kinds_are_refused(matrix, gpus):
+    with pytest.raises(UsageError, match="cpu,cuda:0: devices of one kind"):
+        parse(["--devices-train", "cpu,cuda:0"], matrix.repository)
+
+
+def test_seed_0_is_a_seed(matrix, gpus):
+    assert parse(["--rand-seed", "0"], matrix.repository).seed == 0
 
 
 def test_an_unknown_case_ends_with_code_2(monkeypatch, matrix, gpus, capsys):

@@ -132,7 +132,7 @@ def test_checkout(machine):
     assert (finding.state, finding.found) == (State.LOOK, f"{commit[:12]} with changes that are not committed")
 
 
-ONE_GPU = "echo 'NVIDIA H100 80GB HBM3, 81559, 570.124.06'"
+ONE_GPU = "echo 'GPU-0, NVIDIA H100 80GB HBM3, 81559, 570.124.06'"
 
 
 def test_a_machine_without_gpu_is_fine_and_says_so(machine, programs):
@@ -241,7 +241,7 @@ def test_cores_are_those_of_the_process_and_its_container(machine, monkeypatch, 
 )
 def test_shared_memory_matters_to_several_gpus(machine, programs, free_bytes, gpus, total, state):
     if gpus:
-        programs("nvidia-smi", "\n".join([ONE_GPU] * gpus))
+        programs("nvidia-smi", "\n".join(ONE_GPU.replace("GPU-0", f"GPU-{number}") for number in range(gpus)))
     if total:
         (machine.root / "dev/shm").mkdir()
         free_bytes(total, total)

@@ -1,5 +1,7 @@
 """Single checks on files: logs, checkpoints, metrics, small file helpers."""
 
+import dataclasses
+import hashlib
 import json
 
 import pytest
@@ -8,9 +10,12 @@ from ci.evidence.checks import Asked, check_checkpoint, check_test, check_train
 from ci.files import read_json_object, tail, write_json, write_text
 from ci.records.tables import write_table
 
-ASKED = Asked(engine="mujoco", devices=("cpu",), seed=1, samples=100, episodes=2)
-SUMMARY = {"samples": 100, "samples_per_s": 5.0, "engine": "mujoco", "devices": ["cpu"], "seed": 1}
-METRICS = {"mean_return": 1.23456, "mean_ep_len": 3.0, "episodes": 2, "engine": "mujoco", "device": "cpu", "seed": 1}
+ASKED = Asked(engine="mujoco", devices=("cpu",), seed=1, num_envs=4, samples=100, episodes=2, model_file="a/model.pt")
+SAME = {"engine": "mujoco", "seed": 1, "num_envs": 4}
+TRAINED = {"samples": 100, "samples_per_s": 5.0, "wall_s": 20.0, "devices": ["cpu"]}
+SUMMARY = {**SAME, **TRAINED, "interrupted": 0, "ended_by": "max_samples"}
+METRICS = {**SAME, "mean_return": 1.23456, "mean_ep_len": 3.0, "episodes": 2, "device": "cpu"}
+METRICS["model_file"] = "a/model.pt"
 PRINTED = "Mean Return: 1.235\nMean Episode Length: 3.000\nEpisodes: 2\n"
 
 
@@ -31,6 +36,8 @@ def test_a_good_training_passes_and_gives_its_numbers(trained):
     evidence = check_train(trained, trained / "log", ASKED)
     assert evidence.failure is None
     assert (evidence.facts["samples"], evidence.facts["samples_per_s"], evidence.facts["log_rows"]) == (100, 5.0, 2)
+    assert evidence.facts["model_bytes"] == 1
+    assert evidence.facts["model_sha256"] == hashlib.sha256(b"x").hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -57,12 +64,50 @@ def test_a_log_without_finite_numbers_fails(trained, log, words):
         ({"samples": True}, "no_evidence: train_summary.json: samples must be a number"),
         ({"engine": "newton"}, "no_evidence: train_summary.json: engine is 'newton', asked for 'mujoco'"),
         ({"seed": 2}, "no_evidence: train_summary.json: seed is 2"),
+        ({"num_envs": 2}, "no_evidence: train_summary.json: num_envs is 2, asked for 4"),
+        ({"num_envs": None}, "no_evidence: train_summary.json: num_envs is None, asked for 4"),
+        ({"interrupted": 15}, "no_evidence: train_summary.json: interrupted is 15, asked for 0"),
+        ({"interrupted": None}, "no_evidence: train_summary.json: interrupted is None, asked for 0"),
+        ({"ended_by": "max_seconds"}, "no_evidence: train_summary.json: ended_by is 'max_seconds', asked for max_sa"),
+        ({"ended_by": None}, "no_evidence: train_summary.json: ended_by is None, asked for max_samples"),
+        ({"ended_by": ["max_samples"]}, "no_evidence: train_summary.json: ended_by is ['max_samples'], asked for"),
         ({"extra": {"rates": [1.0, float("inf")]}}, "divergence: train_summary.json: extra: rates[1] is inf"),
     ],
 )
 def test_a_summary_that_contradicts_what_was_asked_fails(trained, change, words):
     (trained / "train_summary.json").write_text(json.dumps({**SUMMARY, **change}))
     assert failure(check_train(trained, trained / "log", ASKED)).startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("limits", "change", "words"),
+    [
+        ((None, 50.0), {"wall_s": 49.5}, None),
+        ((None, 50.0), {"wall_s": 49.4}, "no_evidence: trained for 49.4 s, asked for 50"),
+        ((None, 50.0), {"wall_s": None}, "no_evidence: train_summary.json: wall_s must be a number"),
+        ((None, 50.0), {"wall_s": 60.0, "samples": 0}, "no_evidence: trained on no samples"),
+        ((None, 50.0), {"wall_s": 60.0, "ended_by": "max_samples"}, "no_evidence: train_summary.json: ended_by"),
+        ((200, 50.0), {"wall_s": 50.0}, None),
+        ((200, 50.0), {"wall_s": 20.0}, "no_evidence: trained for 20 s, asked for 50"),
+        (
+            (200, 50.0),
+            {"ended_by": "max_samples", "wall_s": 60.0},
+            "no_evidence: trained on 100 samples, asked for 200",
+        ),
+        ((100, 50.0), {"ended_by": "max_samples", "wall_s": 2.0}, None),
+        (
+            (200, 50.0),
+            {"ended_by": "signal"},
+            "no_evidence: train_summary.json: ended_by is 'signal', asked for max_sa",
+        ),
+    ],
+)
+def test_a_training_is_held_to_the_limit_that_ended_it(trained, limits, change, words):
+    (trained / "train_summary.json").write_text(json.dumps({**SUMMARY, "ended_by": "max_seconds", **change}))
+    asked = dataclasses.replace(ASKED, samples=limits[0], max_seconds=limits[1])
+    evidence = check_train(trained, trained / "log", asked)
+    assert (evidence.failure is None) == (words is None)
+    assert words is None or failure(evidence).startswith(words)
 
 
 @pytest.mark.parametrize("name", ["model.pt", "log.txt", "train_summary.json"])
@@ -86,6 +131,9 @@ def test_an_empty_model_fails(trained):
         ({"episodes": 1}, PRINTED, "no_evidence: tested 1 episodes, asked for 2"),
         ({"mean_ep_len": 0.0}, PRINTED, "no_evidence: mean_ep_len is 0"),
         ({"device": "cuda:0"}, PRINTED, "no_evidence: test_metrics.json: device is 'cuda:0'"),
+        ({"num_envs": 5}, PRINTED, "no_evidence: test_metrics.json: num_envs is 5, asked for 4"),
+        ({"model_file": "b/model.pt"}, PRINTED, "no_evidence: test_metrics.json: model_file is 'b/model.pt'"),
+        ({"model_file": None}, PRINTED, "no_evidence: test_metrics.json: model_file is None, asked for 'a/model.pt'"),
         ({"mean_return": float("nan")}, PRINTED, "divergence: test_metrics.json: mean_return is nan"),
     ],
 )
@@ -110,10 +158,33 @@ def test_a_test_must_write_and_print_the_same_finite_numbers(tmp_path, change, p
         (-9, "", "no_evidence: model.pt does not load (exit code -9)"),
     ],
 )
-def test_a_checkpoint_must_load_and_be_finite(code, output, words):
-    evidence = check_checkpoint(code, output)
+def test_a_checkpoint_must_load_and_be_finite(tmp_path, code, output, words):
+    facts = write_model(tmp_path / "model.pt")
+    evidence = check_checkpoint(code, output, tmp_path / "model.pt", facts)
     assert (evidence.failure is None) == (words is None)
     assert words is None or failure(evidence).startswith(words)
+    assert words is not None or evidence.facts == {"tensors": 2, "parameters": 9, **facts}
+
+
+@pytest.mark.parametrize(
+    "facts", [{}, {"model_bytes": 5}, {"model_sha256": hashlib.sha256(b"other").hexdigest(), "model_bytes": 5}]
+)
+def test_a_checkpoint_must_be_the_one_that_was_trained(tmp_path, facts):
+    write_model(tmp_path / "model.pt")
+    output = '{"tensors": 2, "parameters": 9, "finite": true, "bad": []}'
+    evidence = check_checkpoint(0, output, tmp_path / "model.pt", facts)
+    assert failure(evidence).startswith("no_evidence: model.pt is not what its training left")
+
+
+def test_a_checkpoint_that_is_gone_by_now_fails(tmp_path):
+    output = '{"tensors": 2, "parameters": 9, "finite": true, "bad": []}'
+    evidence = check_checkpoint(0, output, tmp_path / "model.pt", {})
+    assert failure(evidence) == "no_evidence: model.pt was not written"
+
+
+def write_model(path):
+    path.write_bytes(b"model")
+    return {"model_bytes": 5, "model_sha256": hashlib.sha256(b"model").hexdigest()}
 
 
 def test_a_log_tail_is_its_last_lines_as_a_terminal_would_show_them(tmp_path):
@@ -123,6 +194,18 @@ def test_a_log_tail_is_its_last_lines_as_a_terminal_would_show_them(tmp_path):
     assert tail(log, 4) == ["two", "done", "\ufffd", "last"]
     log.write_bytes(b"x" * 100000 + b"\nend\n")
     assert tail(log, 1) == ["end"]
+
+
+def test_a_log_tail_begins_where_it_is_told_to(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("of an earlier part\n")
+    start = log.stat().st_size
+    assert tail(log, 5, start=start) == []
+    with log.open("a") as handle:
+        handle.write("of this part\n")
+    assert tail(log, 5, start=start) == ["of this part"]
+    assert tail(log, 5) == ["of an earlier part", "of this part"]
+    assert tail(log, 5, limit_bytes=5, start=start) == ["part"]
 
 
 def test_files_are_replaced_whole(tmp_path):

@@ -14,8 +14,10 @@ import pytest
 
 from ci.cases import Case
 from ci.files import write_json
+from ci.gate.files import EVIDENCE
 from ci.merge import command as merge
 from ci.plan.plan import Plan, PlannedCase, write_plan
+from ci.profiles import PROFILES
 from ci.records.journal import read_journal, write_journal
 from ci.records.results import Attempt, CaseResult, CaseRow, Entry, ProcessResult, RunFacts, StageRecord, row_of
 from ci.records.tables import read_rows, write_rows
@@ -65,9 +67,13 @@ class Shards:
                 log = root / "runs" / result.case.name / "base_e64" / f"{stage}.log"
                 log.parent.mkdir(parents=True, exist_ok=True)
                 log.write_text("training done, all is well\n")
+                for name in EVIDENCE[stage]:
+                    log.with_suffix("").mkdir(exist_ok=True)
+                    (log.with_suffix("") / name).write_text("proof")
         content = {
             **{"format": 1, "plan": plan.id, "shard": [shard + 1, len(plan.shards)], "profile": plan.profile},
             **{"engine": "mujoco", "devices": ["cpu"], "seed": plan.seed, "commit": plan.commit, "dirty": plan.dirty},
+            **{"changes": plan.changes, "code_at_end": ""},
             **{"driver": "", "jobs": 1, "started": f"2026-01-01T00:00:0{shard}+00:00", "seconds": SECONDS[shard]},
             **{"stage_seconds": SECONDS[shard] - 1.0, "ended": "done", "all_pass": True},
         }
@@ -161,7 +167,19 @@ def make_plan(**changes: object) -> Plan:
         )
         for name in sorted(name for names in SHARDS for name in names)
     )
-    plan = Plan("smoke", 1, "c0ffee" * 6 + "abcd", False, cases, SHARDS, nonce="tonight")
+    plan = Plan(
+        settings=PROFILES["smoke"],
+        engine_config="data/engines/mujoco_engine.yaml",
+        engine="mujoco",
+        device="cpu",
+        device_nontrainable="cpu",
+        seed=1,
+        commit="c0ffee" * 6 + "abcd",
+        changes="",
+        cases=cases,
+        shards=SHARDS,
+        nonce="tonight",
+    )
     return dataclasses.replace(plan, **changes)
 
 

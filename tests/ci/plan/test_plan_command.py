@@ -13,10 +13,12 @@ from ci.errors import UsageError
 from ci.host import Checkout
 from ci.plan import command
 from ci.plan.plan import read_plan
+from ci.plan.planning import Target
 from ci.plan.seconds import TABLE, read_table
 from ci.profiles import PROFILES
 
 REPOSITORY = Path(__file__).parents[3]
+TARGET = Target("data/engines/mujoco_engine.yaml", "mujoco", "cpu", "cpu")
 
 
 @pytest.fixture
@@ -36,6 +38,8 @@ def write(repository, name, text):
 
 def add_cases(repository, trainable, others):
     write(repository, "data/envs/e.yaml", "env_name: e\n")
+    for engine in ("mujoco", "newton"):
+        write(repository, f"data/engines/{engine}_engine.yaml", f"engine_name: {engine}\n")
     write(repository, "data/agents/a.yaml", "agent_name: A\n")
     (repository / "args").mkdir(exist_ok=True)
     for names, agent in ((trainable, "--agent_config data/agents/a.yaml\n"), (others, "")):
@@ -73,6 +77,7 @@ def test_the_plan_and_the_matrix_say_the_same(repository, capsys):
         "cases": "e_args.txt,f_args.txt,a_args.txt",
         "count": 3,
         "seconds": 9,
+        "weight": 9,
         "deadline_seconds": 7560,
         "step_timeout_minutes": 136,
         "timeout_minutes": 166,
@@ -117,7 +122,9 @@ def test_a_run_has_an_id_of_its_own_and_a_plan_without_command_has_none(reposito
     assert len(nonces) == 2
     assert all(len(nonce) == 16 for nonce in nonces)
     cases = discover(repository)
-    plans = [command.plan_run(repository, order, PROFILES["smoke"], 3, seed=1) for order in (cases, cases[::-1])]
+    plans = [
+        command.plan_run(repository, order, PROFILES["smoke"], 3, TARGET, seed=1) for order in (cases, cases[::-1])
+    ]
     assert plans[0] == plans[1]
     assert plans[0].id == plans[1].id
     assert plans[0].nonce == ""
@@ -125,7 +132,7 @@ def test_a_run_has_an_id_of_its_own_and_a_plan_without_command_has_none(reposito
 
 def test_the_plan_says_which_code_and_which_stages(repository, monkeypatch):
     monkeypatch.setattr("ci.plan.planning.checkout", lambda _: Checkout("abc", True, "def"))
-    plan = command.plan_run(repository, discover(repository), PROFILES["longcycle"], 1, seed=3, why="because")
+    plan = command.plan_run(repository, discover(repository), PROFILES["longcycle"], 1, TARGET, seed=3, why="because")
     assert (plan.commit, plan.dirty, plan.seed, plan.why) == ("abc", True, 3, "because")
     stages = {case.name: case.stages for case in plan.cases}
     assert stages["a_args"] == ("train", "long", "test", "viz")
@@ -231,7 +238,7 @@ def test_ten_thousand_cases_are_planned_in_under_two_seconds(tmp_path, capsys):
     add_cases(tmp_path, [f"x{number:05}" for number in range(10_000)], [])
     cases = discover(tmp_path)
     started = time.process_time()
-    plan = command.plan_run(tmp_path, cases, PROFILES["smoke"], 256)
+    plan = command.plan_run(tmp_path, cases, PROFILES["smoke"], 256, TARGET)
     assert time.process_time() - started < 1.0
     assert (len(plan.cases), len(plan.shards)) == (10_000, 256)
     started = time.process_time()
@@ -241,7 +248,7 @@ def test_ten_thousand_cases_are_planned_in_under_two_seconds(tmp_path, capsys):
 
 
 def test_the_real_plan_in_three_shards_is_even_and_the_same_every_time():
-    plans = [command.plan_run(REPOSITORY, discover(REPOSITORY), PROFILES["smoke"], 3) for _ in range(2)]
+    plans = [command.plan_run(REPOSITORY, discover(REPOSITORY), PROFILES["smoke"], 3, TARGET) for _ in range(2)]
     assert plans[0].shards == plans[1].shards
     seconds = {case.name: case.seconds for case in plans[0].cases}
     assert all(case.measured for case in plans[0].cases)

@@ -3,8 +3,8 @@
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
-from ci.records.results import LONG_STAGES
 from ci.report.junit import write_junit
+from ci.stage_kinds import LONG_STAGES
 
 
 def suites(path):

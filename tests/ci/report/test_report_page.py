@@ -17,8 +17,10 @@ from PIL import Image
 from ci.failures.classify import Failure
 from ci.gate.findings import Finding
 from ci.plan.plan import Plan, PlannedCase
-from ci.records.results import LONG_STAGES, ProcessResult, not_run
+from ci.profiles import PROFILES
+from ci.records.results import ProcessResult, not_run
 from ci.report.page import write_page
+from ci.stage_kinds import LONG_STAGES
 
 VOID = {"meta", "link", "img", "input", "wbr"}
 
@@ -72,7 +74,19 @@ def page(shop, entries, findings=(), plan=None, baseline=None):
 
 def plan_of(*names):
     cases = tuple(PlannedCase(name, "trainable", ("train", "test", "viz"), 20.0, True) for name in names)
-    return Plan("smoke", 1, "c" * 40, False, cases, (names,), "all cases")
+    return Plan(
+        settings=PROFILES["smoke"],
+        engine_config="data/engines/mujoco_engine.yaml",
+        engine="mujoco",
+        device="cpu",
+        device_nontrainable="cpu",
+        seed=1,
+        commit="c" * 40,
+        changes="",
+        cases=cases,
+        shards=(names,),
+        why="all cases",
+    )
 
 
 def test_a_green_run(shop):

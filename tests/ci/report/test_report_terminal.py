@@ -1,7 +1,7 @@
 """The closing table of a terminal."""
 
-from ci.records.results import LONG_STAGES
 from ci.report.terminal import result_lines
+from ci.stage_kinds import LONG_STAGES
 
 
 def test_lines_are_aligned_and_say_who_failed(shop):

@@ -39,7 +39,7 @@ def most_at_once(matrix) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2, 4])
 def test_as_many_cases_run_at_once_as_asked_for(four, jobs, monkeypatch):
-    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0,) * 4)
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0, 0, 0, 0))
     outcome = four.run("--jobs", str(jobs), spans=four.repository / "spans", stage_takes=0.4)
     assert outcome.code == 0
     assert most_at_once(four) == jobs
@@ -49,14 +49,14 @@ def test_as_many_cases_run_at_once_as_asked_for(four, jobs, monkeypatch):
 
 def test_memory_decides_who_runs_beside_whom(four, monkeypatch):
     """Each case takes 2 GB by its profile; a machine with 5 has room for two."""
-    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0,) * 4)
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0, 0, 0, 0))
     monkeypatch.setattr("ci.run.e2e.host_memory_gb", lambda: 5.0)
     assert four.run("--jobs", "4", spans=four.repository / "spans", stage_takes=0.4).code == 0
     assert most_at_once(four) == 2
 
 
 def test_each_case_has_its_own_device(four, monkeypatch):
-    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0,) * 2)
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0, 0))
     given = ("--jobs", "2", "--devices-train", "cuda:0,cuda:1", "--one-device-each", "--profile", "nightly")
     outcome = four.run(*given, "--default-ladder", "32", stage_takes=0.3)
     assert outcome.code == 0
@@ -67,7 +67,7 @@ def test_each_case_has_its_own_device(four, monkeypatch):
 
 
 def test_a_device_that_is_not_there_is_named(four):
-    with pytest.raises(UsageError, match="there is no cuda:7 here; there are cpu, cuda:0, cuda:1"):
+    with pytest.raises(UsageError, match="there is no cuda:7 here, only cpu, cuda:0, cuda:1"):
         four.run("--devices-train", "cuda:7", "--profile", "smoke")
     assert not (four.repository / "output").exists()
 
@@ -118,6 +118,23 @@ def test_a_second_failure_is_final(matrix):
     assert outcome.code == 1
     assert len(ports.read_text().split()) == 2
     assert (outcome.row["repeats"], outcome.row["failure"]) == ("1", "process_group")
+
+
+def test_whatever_is_started_holds_the_lock_of_the_root(matrix, monkeypatch):
+    from ci.run import runner, sweep
+
+    kept = []
+    real_context, real_running = sweep.Context, runner.running
+
+    def running(**given):
+        kept.append(given["keep"])
+        return real_running(**given)
+
+    with (matrix.repository / "lock").open("w") as lock:
+        monkeypatch.setattr("ci.run.sweep.Context", lambda **given: real_context(**{**given, "lock": lock.fileno()}))
+        monkeypatch.setattr("ci.run.runner.running", running)
+        assert matrix.run().code == 0
+        assert kept == [(lock.fileno(),)] * 5  # data, train, checkpoint, test, viz
 
 
 def test_nothing_else_is_tried_again(matrix):

@@ -150,6 +150,7 @@ def test_samples_count_every_device_and_one_device_tests(matrix):
         ("train_traceback", "train", "unexpected", "RuntimeError: no such thing"),
         ("train_killed", "train", "signal", "SIGKILL"),
         ("model_nan", "train", "divergence", "non-finite numbers in _actor.weight"),
+        ("test_writes_model", "train", "no_evidence", "model.pt is not what its training left"),
         ("test_nan", "test", "divergence", "mean_return is nan"),
         ("test_few_episodes", "test", "no_evidence", "9 episodes, asked for 10"),
         ("test_no_metrics", "test", "no_evidence", "test_metrics.json was not written"),
@@ -178,7 +179,7 @@ def test_a_fault_is_red_named_and_final(matrix, fault, stage, kind, words):
     assert acceptance(matrix.repository) == "all_pass False"
     stages = ["train", "test", "viz"]
     later = stages[stages.index(stage) + 1 :]
-    if fault != "model_nan":  # its model is read beside the test
+    if fault not in ("model_nan", "test_writes_model"):  # the model is read beside the test
         assert [outcome.row[f"{name}_rc"] for name in later] == [""] * len(later)
     assert all(outcome.row[f"{name}_ok"] == "1" for name in stages[: stages.index(stage)])
 
@@ -221,8 +222,14 @@ def test_a_missing_clip_fails_the_case_with_the_reason(matrix):
     assert "humanoid_walk.pkl is missing" in (outcome.root / f"runs/{outcome.row['case']}/data.log").read_text()
 
 
+def test_a_bug_in_the_data_step_is_called_one(matrix):
+    outcome = matrix.run(data_bug=1)
+    assert outcome.code == 1
+    assert outcome.row["note"].startswith("data failed (unexpected): exit code 1: RuntimeError: no such recipe")
+
+
 def test_a_hang_is_ended_at_its_deadline_with_its_children(matrix, tmp_path, monkeypatch):
-    monkeypatch.setattr("ci.run.stages.TRAIN_GRACE", 0.3)
+    monkeypatch.setattr("ci.run.process.GRACE_SECONDS", 0.3)
     pids = tmp_path / "pids"
     outcome = matrix.run("--train-timeout", "1.5", train_hang=pids)
     assert outcome.code == 1
@@ -325,11 +332,11 @@ import argparse, sys
 from pathlib import Path
 from ci.run import e2e
 from ci.run import process
-from ci.run import stages
 from ci.run.stages import Programs
-process.GRACE_SECONDS = stages.TRAIN_GRACE = 0.3
+process.GRACE_SECONDS = 0.3
 repository, stub, *arguments = Path(sys.argv[1]), *sys.argv[2:]
-role = {name: (sys.executable, stub, name, str(repository / "faults")) for name in ("run", "data", "checkpoint")}
+roles = ("run", "data", "prior", "checkpoint")
+role = {name: (sys.executable, stub, name, str(repository / "faults")) for name in roles}
 parser = argparse.ArgumentParser()
 e2e.add_arguments(parser)
 sys.exit(e2e.run(parser.parse_args(arguments), repository, Programs(**role)))

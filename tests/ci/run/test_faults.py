@@ -23,12 +23,13 @@ from ci.cases import discover
 from ci.gate import gate
 from ci.merge import command as merge
 from ci.plan.plan import Plan, write_plan
-from ci.plan.planning import plan_run
+from ci.plan.planning import Target, plan_run
 from ci.profiles import PROFILES
 from ci.records.roots import ROWS
 from ci.records.tables import read_rows, write_rows
 from ci.run.stages import Programs
 
+TARGET = Target("data/engines/mujoco_engine.yaml", "mujoco", "cpu", "cpu")
 REPOSITORY = Path(__file__).parents[3]
 RUN = REPOSITORY / "mimickit" / "run.py"
 FIRST, SECOND = "amp_humanoid_args", "deepmimic_humanoid_ppo_args"
@@ -77,7 +78,7 @@ class World:
     def run_shards(self) -> None:
         """Both shards of tonight's plan, green; and shard 2 of last night's, whose names and code are the same."""
         repository = self.matrix.repository
-        plan = plan_run(repository, discover(repository), PROFILES["smoke"], 2)
+        plan = plan_run(repository, discover(repository), PROFILES["smoke"], 2, TARGET)
         for nonce, shard in (("tonight", "1/2"), ("tonight", "2/2"), ("last night", "2/2")):
             path = self.plan_file(nonce, plan)
             name = f"{nonce}_{shard[0]}".replace(" ", "_")
@@ -108,14 +109,14 @@ def stub(*arguments: str, **faults: object) -> Callable[[World], Seen]:
 
 
 def fork_bomb(world: World) -> Seen:
-    world.patch.setattr("ci.run.stages.TRAIN_GRACE", 0.3)
+    world.patch.setattr("ci.run.process.GRACE_SECONDS", 0.3)
     seen = world.run(SECOND, "--train-timeout", "2.5", train_fork_bomb=1)
     assert not processes_with(str(world.matrix.repository / "output"))
     return seen
 
 
 def hang(world: World) -> Seen:
-    world.patch.setattr("ci.run.stages.TRAIN_GRACE", 0.3)
+    world.patch.setattr("ci.run.process.GRACE_SECONDS", 0.3)
     seen = world.run(SECOND, "--train-timeout", "2.5", train_hang=world.matrix.repository / "pids")
     assert not processes_with(str(world.matrix.repository / "output"))
     return seen

@@ -53,6 +53,27 @@ def test_both_limits_may_be_given(matrix):
     assert (long["max_seconds"], long["max_samples"]) == (["7200"], ["70000"])
 
 
+@pytest.mark.parametrize(
+    ("limits", "said", "words"),
+    [
+        (("hours",), {"wall_s": 7120.0}, "trained for 7120 s, asked for 7200"),
+        (("hours",), {"ended_by": "max_samples"}, "ended_by is 'max_samples', asked for max_seconds"),
+        (("samples",), {"ended_by": "max_seconds"}, "ended_by is 'max_seconds', asked for max_samples"),
+        (("hours", "samples"), {"samples": 69_999}, "trained on 69999 samples, asked for 70000"),
+        (("hours", "samples"), {"ended_by": "max_seconds"}, "trained for 12.5 s, asked for 7200"),
+        (("hours", "samples"), {"ended_by": "max_seconds", "wall_s": 7200.5, "samples": 69_999}, None),
+        (("hours", "samples"), {"ended_by": "signal", "interrupted": 15}, "interrupted is 15, asked for 0"),
+        (("hours",), {"num_envs": 16}, "num_envs is 16, asked for 32"),
+    ],
+)
+def test_a_long_training_is_held_to_the_limit_that_ended_it(matrix, limits, said, words):
+    given = {"hours": ("--long-budget-hours", "2"), "samples": ("--long-max-samples", "70000")}
+    options = [word for limit in limits for word in given[limit]]
+    outcome = matrix.run(*LONG, *options, says_in_long=json.dumps(said))
+    assert outcome.code == (words is not None)
+    assert words is None or words in outcome.failure("long")["message"]
+
+
 def test_a_long_training_goes_on_from_its_checkpoint(matrix):
     root = kill_in(matrix, f"{CASE}:long", *LONG, "--long-max-samples", "500000")
     folder = root / "runs" / CASE / "base_e32" / "long"
@@ -66,6 +87,69 @@ def test_a_long_training_goes_on_from_its_checkpoint(matrix):
     assert len(options_of(matrix, "train")) == 1
     assert not folder.with_name("long.earlier1").exists()
     assert len((folder.with_suffix(".log")).read_text().split("$ ")) == 3  # both parts are in one log
+
+
+def test_a_long_training_that_lost_its_process_group_goes_on_from_its_checkpoint(matrix):
+    flag = matrix.repository / "once"
+    outcome = matrix.run(*LONG, "--long-max-samples", "500000", long_group_lost=flag)
+    assert outcome.code == 0
+    first, second = options_of(matrix, "long")
+    assert ("resume" in first, second["resume"], second["max_samples"]) == (False, ["true"], ["500000"])
+    folder = outcome.root / "runs" / CASE / "base_e32" / "long"
+    assert (folder / "train_state.pt").exists()
+    assert json.loads((folder / "error.earlier1.json").read_text())["kind"] == "process_group"
+    assert not (folder / "error.json").exists()
+    assert not folder.with_name("long.earlier1").exists()
+    (repeated,) = outcome.attempts()[-1]["repeated"]
+    assert repeated["log"].endswith("/long.earlier1.log")
+    assert "process 1 is gone" in (matrix.repository / repeated["log"]).read_text()
+    assert "process 1 is gone" not in folder.with_suffix(".log").read_text()
+    assert outcome.row["note"] == "long was repeated after process_group"
+
+
+def test_what_an_earlier_part_said_of_its_end_is_not_said_of_this_one(matrix):
+    root = kill_in(matrix, f"{CASE}:long", *LONG)
+    folder = root / "runs" / CASE / "base_e32" / "long"
+    (folder / "error.json").write_text(json.dumps({"kind": "disk_full", "message": "no space left", "exit_code": 8}))
+    outcome = matrix.run("--resume", "mine", train_killed=1)
+    assert outcome.code == 1
+    assert (outcome.row["failure"], outcome.row["long_rc"]) == ("signal", "-9")
+    assert json.loads((folder / "error.earlier1.json").read_text())["kind"] == "disk_full"
+
+
+def test_an_error_of_an_earlier_part_does_not_fail_one_that_succeeds(matrix):
+    root = kill_in(matrix, f"{CASE}:long", *LONG)
+    folder = root / "runs" / CASE / "base_e32" / "long"
+    (folder / "error.json").write_text(json.dumps({"kind": "disk_full", "message": "no space left", "exit_code": 8}))
+    assert matrix.run("--resume", "mine").code == 0
+
+
+def test_the_summary_of_an_earlier_part_proves_nothing_about_this_one(matrix):
+    root = kill_in(matrix, f"{CASE}:long", *LONG, "--long-max-samples", "1024")
+    folder = root / "runs" / CASE / "base_e32" / "long"
+    probe = json.loads((folder.with_name("train") / "train_summary.json").read_text())
+    assert (probe["samples"], probe["ended_by"]) == (1024, "max_samples")
+    (folder / "train_summary.json").write_text(json.dumps(probe))
+    outcome = matrix.run("--resume", "mine", no_summary_in="long")
+    assert outcome.code == 1
+    assert outcome.failure("long")["message"] == "train_summary.json was not written"
+
+
+def test_the_log_of_an_earlier_part_does_not_class_this_one(matrix):
+    root = kill_in(matrix, f"{CASE}:long", *LONG)
+    with (root / "runs" / CASE / "base_e32" / "long.log").open("a") as log:
+        log.write("RuntimeError: NCCL error: unhandled system error\n")
+    outcome = matrix.run("--resume", "mine", silent_exit_in="long")
+    assert outcome.code == 1
+    assert outcome.row["failure"] == "unexpected"
+    assert outcome.row["repeats"] == "0"
+
+
+def test_a_probe_with_another_model_by_now_is_run_again_and_all_that_follows(matrix):
+    root = kill_in(matrix, f"{CASE}:viz", *LONG)
+    (root / "runs" / CASE / "base_e32" / "train" / "model.pt").write_text("[0.25, 1.0]")
+    assert matrix.run("--resume", "mine").code == 0
+    assert [len(options_of(matrix, stage)) for stage in ("train", "long", "test", "viz")] == [2, 2, 2, 2]
 
 
 def test_a_long_training_that_had_no_checkpoint_starts_again(matrix):

@@ -55,14 +55,14 @@ def test_one_device_each_takes_the_emptiest() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "each", "memory", "case", "jobs"),
+    ("cores", "each", "room", "case", "jobs"),
     [
-        (2, 1, {"cpu": 24.0}, 2.0, 2),
-        (16, 2, {"cuda:0": 80.0}, 6.0, 8),
-        (64, 2, {"cuda:0": 80.0}, 6.0, 12),
-        (64, 2, {"cuda:0": 80.0, "cuda:1": 80.0}, 14.0, 10),
-        (1, 2, {"cpu": 1.0}, 2.0, 1),
+        (2, 1, 24.0, 2.0, 2),
+        (16, 2, 80.0, 6.0, 8),
+        (64, 2, 80.0, 6.0, 12),
+        (64, 2, 160.0, 14.0, 10),
+        (1, 2, 1.0, 2.0, 1),
     ],
 )
-def test_as_many_jobs_as_have_cores_and_memory(cores, each, memory, case, jobs) -> None:
-    assert default_jobs(cores, each, memory, case) == jobs
+def test_as_many_jobs_as_have_cores_and_memory(cores, each, room, case, jobs) -> None:
+    assert default_jobs(cores, each, room, case) == jobs

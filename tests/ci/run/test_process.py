@@ -1,5 +1,6 @@
 """Programs end when they should, whatever they start, and however the matrix ends."""
 
+import importlib
 import os
 import signal
 import subprocess
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from ci.records.results import ProcessResult
-from ci.run.process import Stop, Stopped, finish, running, stop_on_signals
+from ci.run import process as processes
+from ci.run.process import Stop, Stopped, end, finish, running, stop_on_signals
+from ci.run.stages import LONG_GRACE
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc, which Linux has")
 
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)"
 
@@ -50,11 +55,12 @@ def run(
 
 
 def alive(pid: int) -> bool:
-    """Whether a process still runs; one that ended and was not collected does not count."""
+    """Whether any thread of a process still runs; one that ended and was not collected does not count."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        stats = [thread.read_text() for thread in Path(f"/proc/{pid}/task").glob("*/stat")]
     except (FileNotFoundError, ProcessLookupError):
         return False
+    return any(stat.rsplit(")", 1)[1].split()[0] not in "ZX" for stat in stats)
 
 
 def until(condition, seconds: float = 10.0) -> None:
@@ -133,7 +139,7 @@ def test_a_program_deaf_to_term_is_killed(tmp_path: Path) -> None:
     assert (ended.returncode, ended.timed_out) == (-signal.SIGKILL, True)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+@LINUX
 @pytest.mark.parametrize("lives", [1.0, 600.0])
 def test_nobody_survives_a_fork_bomb_whose_children_run_away(tmp_path: Path, lives: float) -> None:
     """Whether the program ends by itself while they go on, or is ended at its deadline."""
@@ -144,7 +150,7 @@ def test_nobody_survives_a_fork_bomb_whose_children_run_away(tmp_path: Path, liv
     assert not any(map(alive, born))
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+@LINUX
 def test_killing_the_matrix_ends_everyone(tmp_path: Path) -> None:
     pids = tmp_path / "pids"
     matrix = f"""
@@ -200,3 +206,98 @@ def test_an_exception_while_it_runs_ends_it(tmp_path: Path) -> None:
     with pytest.raises(KeyError):
         fail()
     assert jobs[0].result.returncode == -signal.SIGKILL
+
+
+@LINUX
+def test_a_program_starts_with_no_signal_blocked_or_ignored(tmp_path: Path) -> None:
+    with running(["cat", "/proc/self/status"], tmp_path, {}, tmp_path / "log") as job:
+        finish(job, 10.0, Stop())
+    masks = dict(line.split(":") for line in (tmp_path / "log").read_text().splitlines() if line.startswith("Sig"))
+    mine = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ)
+    for name in ("SigBlk", "SigIgn"):
+        assert not [number for number in mine if int(masks[name], 16) >> number - 1 & 1], name
+
+
+def test_a_program_that_ends_just_before_it_is_told_to_ends_as_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = processes._collect
+    looks: list[int] = []
+
+    def late(job: processes.Job) -> ProcessResult | None:
+        looks.append(1)
+        return None if len(looks) == 1 else collect(job)
+
+    with running([sys.executable, "-c", "raise SystemExit(3)"], tmp_path, {}, tmp_path / "log") as job:
+        os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOWAIT)
+        monkeypatch.setattr(processes, "_collect", late)
+        assert end(job).returncode == 3
+
+
+def test_a_stopped_program_sees_that_it_is_to_end(tmp_path: Path) -> None:
+    ended = run(tmp_path, "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)", timeout=1.0, grace=30.0)
+    assert (ended.returncode, ended.timed_out) == (-signal.SIGTERM, True)
+    assert ended.seconds < 10.0
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    stop = Stop()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stop_on_signals(stop):
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.asked
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_second_signal_insists_but_not_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "INSIST_SECONDS", 0.3)
+    stop = Stop()
+    stop.ask("its deadline")
+    stop.ask("its deadline")
+    time.sleep(0.35)
+    with stop_on_signals(stop):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert not stop.insisted
+        time.sleep(0.35)
+        stop.ask("its deadline")
+        assert not stop.insisted
+        os.kill(os.getpid(), signal.SIGINT)
+    assert stop.insisted
+    assert (stop.reason, stop.signum) == ("its deadline", 0)
+
+
+@pytest.mark.parametrize("timeout", [600.0, 1.0])
+def test_insisting_ends_the_grace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, timeout: float) -> None:
+    """Of a program that is told to end by the stop, and of one that is already at its deadline."""
+    monkeypatch.setattr(processes, "INSIST_SECONDS", 0.2)
+    stop, log = Stop(), tmp_path / "log"
+
+    def ask_twice() -> None:
+        until(lambda: log.exists() and "\ndeaf" in log.read_text())
+        time.sleep(1.2)
+        for _ in range(2):
+            stop.ask("SIGINT", signal.SIGINT)
+            time.sleep(0.5)
+
+    impatient = threading.Thread(target=ask_twice)
+    impatient.start()
+    with running([sys.executable, "-c", DEAF], tmp_path, {}, log, grace=60.0) as job:
+        if timeout == 1.0:
+            assert finish(job, timeout, stop).timed_out
+        else:
+            with pytest.raises(Stopped):
+                finish(job, timeout, stop)
+        assert job.result is not None
+        assert job.result.returncode == -signal.SIGKILL
+        assert job.result.seconds < 15.0
+    impatient.join()
+
+
+def test_nox_waits_for_the_longest_grace() -> None:
+    pytest.importorskip("nox")
+    noxfile = importlib.import_module("noxfile")
+    assert noxfile.STOP_SECONDS >= LONG_GRACE + processes.SUPERVISOR_SECONDS + 10.0

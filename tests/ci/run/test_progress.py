@@ -1,7 +1,13 @@
 """Progress as a person sees it."""
 
 import io
+import json
+import os
+import pty
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -17,6 +23,7 @@ from ci.run.progress import (
     make_display,
     read_status,
 )
+from tests.ci.run.test_e2e_run import GIVEN, RUNNER
 
 
 class Terminal(io.StringIO):
@@ -117,3 +124,48 @@ def test_a_status_file_that_is_missing_half_or_odd_says_nothing(tmp_path):
     assert read_status(tmp_path) == {}
     (tmp_path / "status.json").write_text('{"samples": 1, "mean_return": NaN, "eta_s": null, "stage": "train"}')
     assert read_status(tmp_path) == {"samples": 1, "stage": "train"}
+
+
+def broken_pipe():
+    reader, writer = os.pipe()
+    os.close(reader)
+    return os.fdopen(writer, "w")
+
+
+def hung_up_terminal():
+    ours, theirs = pty.openpty()
+    os.close(ours)
+    return os.fdopen(theirs, "w")
+
+
+@pytest.mark.parametrize("stream", [broken_pipe, hung_up_terminal])
+@pytest.mark.parametrize("make", [lambda stream: PlainDisplay(stream, interval=0.0), LiveDisplay])
+def test_a_reader_that_goes_away_is_no_error(stream, make):
+    with stream() as gone:  # closing it flushes what is left
+        display = make(gone)
+        for _ in range(2):
+            display.line("a line that stays")
+            display.show([activity(**STATUS)], standing())
+        display.close()
+        display.line("the end")
+
+
+def test_a_full_disk_is_an_error():
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "w") as full:
+        PlainDisplay(full).line("a line that stays")
+
+
+def test_a_run_goes_on_without_a_reader_and_ends_by_its_verdict(matrix):
+    matrix.write("faults", "")
+    stub = str(Path(__file__).parents[1] / "stub_trainer.py")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    command = [sys.executable, "-c", RUNNER, str(matrix.repository), stub, *GIVEN, "--root-out", "mine"]
+    runner = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert runner.stdout is not None
+    assert runner.stdout.readline()
+    runner.stdout.close()
+    assert runner.stderr is not None
+    assert runner.stderr.read() == ""
+    assert runner.wait() == 0
+    record = json.loads((matrix.repository / "output" / "train" / "mine" / "run.json").read_text())
+    assert (record["ended"], record["all_pass"]) == ("done", True)

@@ -1,6 +1,10 @@
-"""What a stage's process finds in its environment besides the matrix's own."""
+"""The stages a case goes through, and what their processes find in their environment."""
 
 from collections.abc import Mapping
+
+STAGES = ("train", "test", "viz")
+LONG_STAGES = ("train", "long", "test", "viz")  # the first training is a probe, the second the real one
+TRAININGS = ("train", "long")
 
 # NCCL over sockets: slower, and it works on every machine the matrix meets.
 _TRAINING = {
