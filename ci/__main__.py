@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ci.errors import EXIT_USAGE, UsageError
 
+EXIT_UNREAD = 1
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # A command's module has SUMMARY, add_arguments(parser) and run(arguments, repository), which returns the exit code.
@@ -46,6 +47,9 @@ def main(argv: Sequence[str]) -> int:
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
+    except BrokenPipeError:  # who was reading has left, and may have missed the verdict
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would complain once more on leaving
+        return EXIT_UNREAD
 
 
 if __name__ == "__main__":

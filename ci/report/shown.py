@@ -28,6 +28,7 @@ class Column:
     heading: str
     field: str
     style: str
+    always: bool = True  # False: only where there is something to show
 
     def value(self, row: CaseRow) -> float | None:
         """The number, None where the case has none."""
@@ -39,31 +40,27 @@ class Column:
 
 
 COLUMNS = (
-    Column("environments", "num_envs", "d"),
+    Column("envs", "num_envs", "d"),
     Column("samples", "samples", ",d"),
     Column("samples/s", "samples_per_s", ",.0f"),
-    Column("long samples", "long_samples", ",d"),
-    Column("long samples/s", "long_samples_per_s", ",.0f"),
+    Column("long samples", "long_samples", ",d", always=False),
+    Column("long samples/s", "long_samples_per_s", ",.0f", always=False),
     Column("mean return", "mean_return", ".3f"),
     Column("episode length", "mean_ep_len", ".1f"),
     Column("episodes", "episodes", "d"),
     Column("frames", "frames", "d"),
     Column("train s", "train_seconds", ".1f"),
-    Column("long s", "long_seconds", ".1f"),
+    Column("long s", "long_seconds", ".1f", always=False),
     Column("test s", "test_seconds", ".1f"),
     Column("viz s", "viz_seconds", ".1f"),
-    Column("repeats", "repeats", "d"),
+    Column("repeats", "repeats", "d", always=False),
 )
 
 
 def columns_of(entries: Iterable[Entry]) -> tuple[Column, ...]:
-    """The columns without those of a long training, unless a case has one."""
+    """The columns; those of a long training and of repetitions only where a case has some."""
     rows = [entry.row for entry in entries]
-    return tuple(
-        column
-        for column in COLUMNS
-        if not column.field.startswith("long_") or any(column.value(row) is not None for row in rows)
-    )
+    return tuple(column for column in COLUMNS if column.always or any(column.value(row) for row in rows))
 
 
 def passed(entry: Entry) -> bool:

@@ -112,6 +112,7 @@ class Sweep:
     def _work_off(self, threads: ThreadPoolExecutor) -> None:
         written = time.monotonic()
         looked = written
+        told = False
         while self.running or (self.waiting and not self.stop.asked):
             if not self.stop.asked:
                 self._start_what_fits(threads)
@@ -126,6 +127,9 @@ class Sweep:
             if deadline is not None and now - self.started >= deadline:
                 self.stop.ask(f"its deadline of {deadline:g} s")
             self._drain()
+            if self.stop.asked and not told:
+                told = True
+                self.display.line(f"ending, by {self.stop.reason}; Ctrl-C once more ends what is at work without grace")
             self.display.show([work.activity for work in self.running.values()], self._standing())
             if done:
                 self._write_tables()

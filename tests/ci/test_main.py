@@ -50,3 +50,12 @@ def test_a_wrong_command_line_ends_with_code_2(monkeypatch, capsys, tmp_path):
     monkeypatch.setattr(command, "REPOSITORY", tmp_path)
     assert main(["e2e", "--resume", "nowhere"]) == 2
     assert "error: nowhere is no root of a run" in capsys.readouterr().err
+
+
+def test_a_reader_that_leaves_gets_no_traceback():
+    command = [sys.executable, "-m", "ci", "e2e", "--list"]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 1
+    assert process.stderr.read() == b""
+    process.stderr.close()

@@ -32,7 +32,7 @@ def test_a_green_run(shop):
     facts = "engine mujoco on cpu · profile smoke · seed 1 · commit cccccccccccc · 2 at a time · 65 s"
     assert lines[2] == f"`case_e2e_all_20260101_000000` · {facts}"
     assert table(text, "case") == [
-        [name, "passed", "", "64", "8,192", "1,000", "5.000", "20.0", "10", "12", "10.0", "3.0", "5.0", "0", ""]
+        [name, "passed", "", "64", "8,192", "1,000", "5.000", "20.0", "10", "12", "10.0", "3.0", "5.0", ""]
         for name in ("amp_a_args", "ppo_b_args")
     ]
     assert "Findings" not in text
