@@ -70,24 +70,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``ci e2e``. A default shown as 'profile' comes from the table in ci/profiles.py."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = profile_table() + "\n" + EPILOG
-    add = parser.add_argument
-    add("case", nargs="*", help="files in args/ (default: all of them)")
-    add("--list", action="store_true", help="print the selected cases and start nothing")
-
-    group = parser.add_argument_group("which cases")
-    add = group.add_argument
-    add("--cases", type=values.words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
-    either = group.add_mutually_exclusive_group()
-    either.add_argument(
-        "--include-nontrainable",
-        dest="include_nontrainable",
-        action="store_true",
-        default=True,
-        help="also the cases that have no agent (dof_test_*, view_motion_*): the default",
-    )
-    either.add_argument(
-        "--trainable-only", dest="include_nontrainable", action="store_false", help="only the cases that have an agent"
-    )
+    parser.add_argument("--list", action="store_true", help="print the selected cases and start nothing")
+    add = add_case_arguments(parser).add_argument
     add(
         "--shard",
         type=values.shard,
@@ -153,6 +137,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a new run of the cases that did not pass in ROOT, with the options it had; --root-out, --jobs and "
         "--deadline may be given beside it. ROOT stays as it is, and red",
     )
+
+
+def add_case_arguments(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
+    """What says which cases; the group, for more of it."""
+    parser.add_argument("case", nargs="*", help="files in args/ (default: those of the profile)")
+    group = parser.add_argument_group("which cases")
+    add = group.add_argument
+    add("--cases", type=values.words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
+    either = group.add_mutually_exclusive_group()
+    either.add_argument(
+        "--include-nontrainable",
+        dest="include_nontrainable",
+        action="store_true",
+        default=True,
+        help="also the cases that have no agent (dof_test_*, view_motion_*): the default",
+    )
+    either.add_argument(
+        "--trainable-only", dest="include_nontrainable", action="store_false", help="only the cases that have an agent"
+    )
+    return group
 
 
 def add_profile_arguments(group: argparse._ArgumentGroup, default: str) -> None:

@@ -15,7 +15,15 @@ from ci import values
 from ci.cases import discover, read_engine_name, select
 from ci.errors import UsageError, nearest
 from ci.files import read_json_object, write_json
-from ci.options import CPU_ENGINES, add_profile_arguments, default_engine_config, engine_path, profile_of, profile_table
+from ci.options import (
+    CPU_ENGINES,
+    add_case_arguments,
+    add_profile_arguments,
+    default_engine_config,
+    engine_path,
+    profile_of,
+    profile_table,
+)
 from ci.plan.changes import select_changed_from
 from ci.plan.plan import Plan, write_plan
 from ci.plan.planning import Target, case_seconds, plan_run
@@ -62,23 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of ``ci matrix``."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = f"{profile_table()}\n{EPILOG}"
-    add = parser.add_argument
-    add("case", nargs="*", help="files in args/ (default: all of them)")
-
-    group = parser.add_argument_group("which cases")
-    add = group.add_argument
-    add("--cases", type=values.words, default=(), metavar="A.txt,B.txt", help="the same as naming them one by one")
-    either = group.add_mutually_exclusive_group()
-    either.add_argument(
-        "--include-nontrainable",
-        dest="include_nontrainable",
-        action="store_true",
-        default=True,
-        help="also the cases that have no agent (dof_test_*, view_motion_*): the default",
-    )
-    either.add_argument(
-        "--trainable-only", dest="include_nontrainable", action="store_false", help="only the cases that have an agent"
-    )
+    add = add_case_arguments(parser).add_argument
     add(
         "--changed-from",
         metavar="REF",
