@@ -142,6 +142,9 @@ class LiveDisplay:
     def show(self, activities: Sequence[Activity], standing: Standing) -> None:
         from rich.live import Live
 
+        if not activities:  # between two cases, or after the last: nothing to show
+            self.close()
+            return
         table = live_table(activities, standing)
         if self._live is None:
             self._live = Live(table, console=self._console, auto_refresh=False, transient=True)

@@ -100,6 +100,19 @@ def test_a_terminal_gets_a_table_that_rewrites_itself():
     assert "75%" in text
 
 
+def test_a_table_without_rows_is_not_shown():
+    stream = Terminal()
+    display = make_display(stream)
+    display.show([], standing())
+    assert stream.getvalue() == ""
+    display.show([activity(**STATUS)], standing())
+    display.show([], standing())
+    assert stream.getvalue().endswith("\x1b[1A\x1b[2K")  # the table is erased
+    erased = stream.getvalue()
+    display.show([], standing())
+    assert stream.getvalue() == erased
+
+
 def test_a_row_shows_stage_rung_speed_and_time():
     stream = io.StringIO()
     table = live_table([activity(**STATUS), activity("view_motion_g1_args", episodes=3)], standing())
