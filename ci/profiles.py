@@ -109,7 +109,7 @@ PROFILES = {
             train_timeout=1800.0,
             test_timeout=900.0,
             viz_timeout=900.0,
-            memory_gb=6.0,
+            memory_gb=3.0,
             cores=2,
         ),
         Profile(

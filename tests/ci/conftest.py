@@ -4,8 +4,9 @@ import argparse
 import csv
 import io
 import json
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +88,16 @@ class Matrix:
     def calls(self) -> list[dict[str, Any]]:
         """The stages the stub was started for, in order, with their options."""
         return [json.loads(line) for line in (self.repository / "calls.jsonl").read_text().splitlines()]
+
+
+@pytest.fixture(autouse=True)
+def signals_as_usual() -> Iterator[None]:
+    """Ctrl-C and the rest work, also where the tests run in the background: there shells have them ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)
