@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,10 @@ MINIMUM_FRAMES = 4
 MINIMUM_COVERAGE = 0.0005  # of a frame's pixels that are the character: 150 of 640 x 480
 COVERAGE_STEP = 10  # frames between measurements of the coverage
 IN_VIEW_SHARE = 0.9  # of the frames
-MOVING_SHARE = 0.5  # of the pairs of successive frames
+# A film is held against the motion that it shows, because a character that has fallen may rest for most of a film.
+VISIBLE_MOVE = 0.01  # metres that some body moves between two frames: 98 % of such pairs and more look different
+MOVING_RUN = 3  # pairs of successive frames, one after the other, with a visible move; starting an episode anew is one
+FOLLOWED_SHARE = 0.9  # of the pairs with a visible move: those whose pictures differ
 # Of a training, for the tables and the reports.
 KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_used_gb", "ended_by")
 MODEL_FACTS = ("model_bytes", "model_sha256")  # of a training: which model it was
@@ -225,11 +229,18 @@ def _video_facts(out_dir: Path) -> dict[str, Any]:
     in_view = sum(value >= MINIMUM_COVERAGE for value in coverage)
     if in_view < IN_VIEW_SHARE * len(coverage):
         raise _Wrong("render", f"the character is in view in {in_view} of {len(coverage)} measured frames")
-    if video.moving < MOVING_SHARE * (frames - 1):
-        raise _Wrong("render", f"the video is frozen: {video.moving} of {frames - 1} pairs of successive frames differ")
+    moves = [metres >= VISIBLE_MOVE for metres in _moved(listed, frames)]
+    longest = max(len(list(run)) if visible else 0 for visible, run in groupby(moves))
+    if longest < MOVING_RUN:
+        text = f"the character moves for {longest} frames on end, at least {MOVING_RUN} are needed"
+        raise _Wrong("render", f"nothing moves: {text}")
+    followed = sum(differs for differs, visible in zip(video.differs, moves, strict=True) if visible)
+    if followed < FOLLOWED_SHARE * sum(moves):
+        text = f"of {sum(moves)} pairs of frames between which the character moves, {followed} differ"
+        raise _Wrong("render", f"the video is frozen: {text}")
     return {
         "frames": frames,
-        "frames_moving": video.moving,
+        "frames_moving": sum(video.differs),
         "variance_min": min(video.variance),
         "coverage_min": min(coverage),
     }
@@ -245,6 +256,14 @@ def _coverage(listed: dict[str, Any], frames: int) -> list[float]:
             "no_evidence", f"frames.json does not give the coverage of every {COVERAGE_STEP}th of {frames} frames"
         )
     return coverage
+
+
+def _moved(listed: dict[str, Any], frames: int) -> list[float]:
+    """How far the character moved between each two successive frames, metres."""
+    moved = listed.get("moved")
+    if not isinstance(moved, list) or len(moved) != frames - 1 or not all(map(_is_finite, moved)):
+        raise _Wrong("no_evidence", f"frames.json does not say how far the character moved between its {frames} frames")
+    return moved
 
 
 def _existing(path: Path) -> Path:

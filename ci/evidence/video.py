@@ -34,9 +34,9 @@ class VideoFacts:
         return sum(value < BLANK_VARIANCE for value in self.variance)
 
     @property
-    def moving(self) -> int:
-        """How many pairs of successive frames differ."""
-        return sum(value > CHANGED_FRACTION for value in self.changed)
+    def differs(self) -> list[bool]:
+        """Of each pair of successive frames, whether they differ."""
+        return [value > CHANGED_FRACTION for value in self.changed]
 
 
 def measure_video(path: Path) -> VideoFacts:

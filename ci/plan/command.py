@@ -205,7 +205,7 @@ def _show(plan: Plan, rows: Sequence[Mapping[str, Any]], seconds: CaseSeconds, f
         table.add_column(title, justify="right")
     table.add_column("which", overflow="fold")
     for row in rows:
-        keys = ("count", "seconds", "deadline_seconds", "step_timeout_minutes", "timeout_minutes")
+        keys = ("count", "weight", "deadline_seconds", "step_timeout_minutes", "timeout_minutes")
         table.add_row(
             row["shard"], *(str(row[key]) for key in keys), row["cases"].replace(".txt", "").replace(",", " ")
         )

@@ -67,7 +67,6 @@ def _start(options: Options, plan: Plan, repository: Path, programs: Programs | 
     jobs, pool = _pool(options, plan, shard)
     root = make_root(repository / PARENT, options.root_out)
     write_plan(root / PLAN, plan)
-    code = checkout(repository)
     record = RunRecord(
         plan=plan.id,
         shard=(1, 1) if shard is None else (shard + 1, len(plan.shards)),
@@ -75,9 +74,9 @@ def _start(options: Options, plan: Plan, repository: Path, programs: Programs | 
         engine=options.engine_name,
         devices=options.devices_train,
         seed=options.seed,
-        commit=code.commit,
-        dirty=code.dirty,
-        changes=code.changes,
+        commit=plan.commit,
+        dirty=plan.dirty,
+        changes=plan.changes,
         driver=_driver(options),
         jobs=jobs,
         started=_now(),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ci.cases import TRAINABLE, Case
 from ci.durations import clock
+from ci.errors import UsageError
 from ci.failures.classify import Failure
 from ci.files import write_json
 from ci.gate.gate import Finding, all_pass, judge_root, verdict_line
@@ -88,8 +89,7 @@ class Sweep:
         """Run every case that is not over yet; the tables on disk are right after each of them, and after a stop."""
         say = self.display.line
         say(self.record.options.why)
-        cores = self.record.jobs
-        say(f"{len(self.results)} case(s), {cores} at once, into {relative(self.root, self.repository)}")
+        say(f"{len(self.results)} case(s), {self.record.jobs} at once, into {relative(self.root, self.repository)}")
         try:
             write_manifest(self.root / MANIFEST, [result.case for result in self.results.values()])
             self._write_tables()
@@ -179,9 +179,7 @@ class Sweep:
         """The last tables, the report and the verdict."""
         over = all(result.finished for result in self.results.values())
         self.record.ended = DONE if over else f"ended by {self.stop.reason}"
-        code = checkout(self.repository)
-        if (code.commit, code.changes) != (self.record.commit, self.record.changes):
-            self.record.code_at_end = f"{code.commit} {code.changes}".rstrip()
+        self.record.code_at_end = self._other_code()
         findings = self._write_tables()
         self._write_page(findings)
         self.record.all_pass = all_pass(findings)
@@ -201,6 +199,15 @@ class Sweep:
         say(f"{clock(self.record.seconds)} in all, {self.record.overhead:.1%} of it the matrix's own")
         say(verdict_line(findings))
         return findings
+
+    def _other_code(self) -> str:
+        """The code that is checked out by now, '' while it is what the run was started with."""
+        try:
+            code = checkout(self.repository)
+        except UsageError as error:  # not a wrong command any more: the run is over, and nobody can say what it ran
+            return str(error)
+        same = (code.commit, code.changes) == (self.record.commit, self.record.changes)
+        return "" if same else f"{code.commit} {code.changes}".rstrip()
 
     def _entries(self) -> list[Entry]:
         facts = self._facts()

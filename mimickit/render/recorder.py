@@ -37,6 +37,8 @@ class FrameEvidence:
         coverage: fraction of the pixels that change when the character is taken away, one per measured frame.
         coverage_frames: the indices of the measured frames.
         difference: mean absolute difference to the previous frame in grey levels, one per frame after the first.
+        moved: the largest change of any coordinate of any of the character's bodies since the previous frame, metres,
+            one per frame after the first; with it a film can be held against the motion that it shows.
     """
 
     frames: int = 0
@@ -47,6 +49,7 @@ class FrameEvidence:
     coverage: list[float] = field(default_factory=list)
     coverage_frames: list[int] = field(default_factory=list)
     difference: list[float] = field(default_factory=list)
+    moved: list[float] = field(default_factory=list)
 
 
 class Recorder:
@@ -174,6 +177,7 @@ class Recorder:
             change = float(np.abs(frame.astype(np.int16) - earlier_frame).mean())
             found.difference.append(round(change, 4))
             moved = float(np.abs(places - earlier_places).max())
+            found.moved.append(round(moved, 5))
             if change == 0.0 and moved > VISIBLE_MOVE:
                 raise RenderError(
                     f"Frame {found.frames} shows the pose of the frame before, although a body moved {moved:.3f} m: "

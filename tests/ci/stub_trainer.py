@@ -156,6 +156,8 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
         **provenance(options),
         "devices": ["cpu"] if "train_on_cpu" in faults else options["devices"],
     }
+    if options["devices"][0].startswith("cuda"):
+        summary["gpu_memory_used_gb"] = 1.5
     if faults.get("no_summary_in") != out_dir.name:
         write_summary(out_dir / "train_summary.json", summary, faults)
     print("training done, all is well\nMean Return: 5.0")
@@ -211,11 +213,13 @@ def viz(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) ->
     from PIL import Image
 
     test(options, out_dir, {name: said for name, said in faults.items() if name == "says_in_viz"})
+    last_drawn = int(faults.get("viz_frozen_from", FRAMES))  # the same frame from then on
+    last_moved = int(faults.get("viz_rests_from", FRAMES))  # as the character lies there
     frames = np.full((FRAMES, SIZE, SIZE, 3), 90, np.uint8)
     if "viz_black" not in faults:
         frames[:, : SIZE // 2] = 160
         for index in range(FRAMES):
-            left = 8 if "viz_frozen" in faults else 8 + 3 * index
+            left = 8 + 3 * min(index, last_drawn)
             frames[index, 20:44, left : left + 10] = 250
     count = 2 if "viz_short" in faults else FRAMES
     writer = imageio_ffmpeg.write_frames(str(out_dir / "video.mp4"), (SIZE, SIZE), fps=30, macro_block_size=1)
@@ -228,9 +232,13 @@ def viz(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) ->
     Image.fromarray(frames[0]).save(out_dir / "contact_sheet.png")
     measured = [] if "viz_no_coverage" in faults else list(range(0, count, 10))
     coverage = [0.0 if "viz_out_of_view" in faults else 0.05] * len(measured)
-    (out_dir / "frames.json").write_text(
-        json.dumps({"frames": count, "fps": 30, "coverage": coverage, "coverage_frames": measured})
-    )
+    moved = [0.05 if index <= last_moved else 0.0 for index in range(1, count)]
+    if "viz_only_starts_anew" in faults:
+        moved = [0.5 if index % 5 == 0 else 0.0 for index in range(1, count)]
+    if "viz_move_untold" in faults:
+        moved.pop()
+    numbers = {"frames": count, "fps": 30, "coverage": coverage, "coverage_frames": measured, "moved": moved}
+    (out_dir / "frames.json").write_text(json.dumps(numbers))
     return fail(out_dir, "render", 5, "no EGL") * 0 if "viz_error_but_exit_0" in faults else 0
 
 

@@ -46,6 +46,13 @@ def test_cases_are_chosen_by_file_stem_or_path_each_once(cases):
     assert names(select(cases, asked)) == ["amp_g1", "ase_humanoid"]
 
 
+def test_a_profile_may_have_patterns_which_names_outweigh(cases):
+    assert names(select(cases, patterns=("amp_*", "*_go2_args"))) == ["amp_g1", "amp_go2", "view_motion_go2"]
+    assert names(select(cases, ["ase_humanoid_args"], patterns=("amp_*",))) == ["ase_humanoid"]
+    with pytest.raises(UsageError, match="no case is selected: args/ holds 6"):
+        select(cases, patterns=("lcp_*",))
+
+
 def test_trainable_only_leaves_the_others_out(cases):
     assert names(select(cases, include_nontrainable=False)) == names(cases)[:4]
 

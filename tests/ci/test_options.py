@@ -161,6 +161,20 @@ def test_devices_of_two_kinds_are_refused(matrix, gpus):
         parse(["--devices-train", "cpu,cuda:0"], matrix.repository)
 
 
+def test_a_device_is_named_once(matrix, gpus):
+    with pytest.raises(UsageError, match="cuda:0,cuda:0: a device is named twice"):
+        parse(["--devices-train", "cuda:0,cuda:0"], matrix.repository)
+
+
+@pytest.mark.parametrize("arguments", [["--devices-train", "all"], ["--one-device-each"]])
+def test_all_devices_are_those_that_are_there(matrix, gpus, arguments):
+    gpus("NVIDIA H100", "NVIDIA H100", "NVIDIA H100")
+    assert parse(arguments, matrix.repository).devices_train == ("cuda:0", "cuda:1", "cuda:2")
+    gpus()
+    with pytest.raises(UsageError, match="there is no GPU here"):
+        parse(["--devices-train", "all"], matrix.repository)
+
+
 def test_seed_0_is_a_seed(matrix, gpus):
     assert parse(["--rand-seed", "0"], matrix.repository).seed == 0
 

@@ -81,8 +81,7 @@ def test_weights_and_biases_goes_on_with_its_run(tmp_path: Path, monkeypatch: py
         return SimpleNamespace(id=options["id"] or f"run{len(asked)}", log=lambda *a, **k: None, finish=lambda: None)
 
     package = ModuleType("wandb")
-    package.init = init  # type: ignore[attr-defined]
-    package.__spec__ = SimpleNamespace()  # type: ignore[assignment]
+    vars(package).update(init=init, __spec__=SimpleNamespace())
     monkeypatch.setitem(sys.modules, "wandb", package)
     for after in (None, LastRow(0, 64), None):
         logger = Logger("wandb", tmp_path, after)

@@ -30,7 +30,9 @@ def trained(make_style_agent: AgentMaker, seed: int = 0, **changes: Any) -> AMPA
     return agent
 
 
-def test_what_is_written_comes_back(make_style_agent: AgentMaker, tmp_path: Path) -> None:
+def test_what_is_written_comes_back(
+    make_style_agent: AgentMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     agent = trained(make_style_agent)
     StateWriter(tmp_path, ALONE, ORIGIN).write(agent, COURSE, TEST)
     before = {name: tensor.clone() for name, tensor in agent.state_dict().items()}
@@ -54,7 +56,7 @@ def test_what_is_written_comes_back(make_style_agent: AgentMaker, tmp_path: Path
             assert torch.equal(drawn, numbers[1])
         restart()
 
-    other.restart_episodes = note  # type: ignore[method-assign]
+    monkeypatch.setattr(other, "restart_episodes", note)
     saved.restore(other)
     assert len(resets) == 2  # by begin_training, and after it
     assert torch.equal(torch.load(tmp_path / "train_state.pt", weights_only=True)["random"]["torch"], resets[1])

@@ -47,6 +47,9 @@ def test_a_moving_character_is_recorded(scene: SceneSpec, pose_at, tmp_path: Pat
     assert all(0.005 < value < 0.3 for value in numbers["coverage"])
     by_hand = [np.abs(a.astype(float) - b.astype(float)).mean() for a, b in zip(frames[1:], frames, strict=False)]
     np.testing.assert_allclose(numbers["difference"], by_hand, atol=1e-3)
+    places = [pose_at(i / 25)[0] for i in range(13)]
+    steps = [np.abs(now - before).max() for now, before in zip(places[1:], places, strict=False)]
+    np.testing.assert_allclose(numbers["moved"], steps, atol=1e-5)
 
     with Image.open(folder / "contact_sheet.png") as sheet:
         assert sheet.width > 4 * 320

@@ -287,6 +287,12 @@ ROOT_FAULTS = {
         AMP,
         "mean_return is 5.26, its row says 5.25",
     ),
+    "no picture of what was drawn": (
+        lambda s: s.remove(0, f"runs/{AMP}/base_e64/viz/contact_sheet.png"),
+        "missing",
+        AMP,
+        "base_e64/viz/contact_sheet.png is not there, which its pass rests on",
+    ),
     "journal that says otherwise of itself": (
         lambda s: s.change_text(
             0, f"runs/{AMP}/attempts.json", lambda text: text.replace('"ok": true', '"ok": false', 1)

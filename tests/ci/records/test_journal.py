@@ -1,5 +1,6 @@
 """A journal that was written is read back as the same result."""
 
+import dataclasses
 import json
 
 import pytest
@@ -53,6 +54,12 @@ def test_it_comes_back_whole(tmp_path, result):
     path = tmp_path / "attempts.json"
     write_journal(path, result, tmp_path)
     assert read_journal(path, tmp_path) == result
+
+
+def test_a_case_that_is_not_over_comes_back_so(tmp_path, result):
+    path = tmp_path / "attempts.json"
+    write_journal(path, dataclasses.replace(result, finished=False), tmp_path)
+    assert read_journal(path, tmp_path).finished is False
 
 
 def test_it_moves_with_the_repository(tmp_path, result):

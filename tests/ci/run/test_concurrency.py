@@ -1,11 +1,14 @@
 """Several cases at once, and failures outside a case that get one more try."""
 
+import argparse
 import time
 from pathlib import Path
 
 import pytest
 
 from ci.errors import UsageError
+from ci.host import Gpu
+from ci.run import e2e
 
 CASE = "deepmimic_humanoid_ppo_args"
 
@@ -64,6 +67,34 @@ def test_each_case_has_its_own_device(four, monkeypatch):
     assert devices == {("cuda:0",), ("cuda:1",)}
     assert {row["samples"] for row in outcome.rows} == {str(32 * 8 * 160)}
     assert "master_port" not in four.calls()[0]["options"]
+
+
+@pytest.mark.parametrize(("arguments", "jobs"), [(("--one-device-each",), 2), ((), 1)])
+def test_devices_that_are_shared_have_the_room_of_one(four, monkeypatch, arguments, jobs):
+    """A case of profile nightly is taken to need 14 GB; these devices have 16 each."""
+    found = (Gpu("V100", 16.0, "600.1"), Gpu("V100", 16.0, "600.1"))
+    monkeypatch.setattr("ci.run.e2e.gpus", lambda: found)
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: tuple(range(16)))
+    given = ("--engine-config", "mujoco_engine.yaml", "--devices-train", "cuda:0,cuda:1", "--profile", "nightly")
+    parser = argparse.ArgumentParser()
+    e2e.add_arguments(parser)
+    options, plan = e2e._asked_for(parser.parse_args([*given, *arguments]), four.repository)
+    assert e2e._pool(options, plan, None)[0] == jobs
+
+
+def test_each_case_has_cores_of_its_own(four, monkeypatch):
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0, 1, 2))
+    with pytest.raises(UsageError, match="--jobs 4: each case has cores of its own, and there are 3"):
+        four.run("--jobs", "4")
+
+
+def test_the_memory_of_a_device_is_a_cases_own_only_where_it_has_it_to_itself(matrix, four, monkeypatch):
+    monkeypatch.setattr("ci.run.e2e.usable_cores", lambda: (0, 1))
+    given = ("--devices-train", "cuda:0", "--profile", "smoke")
+    alone = four.run(*given, "--jobs", "1", "--root-out", "alone")
+    beside = four.run(*given, "--jobs", "2", "--root-out", "beside")
+    assert {row["memory_gb"] for row in alone.rows} == {"1.5"}
+    assert {row["memory_gb"] for row in beside.rows} == {""}
 
 
 def test_a_device_that_is_not_there_is_named(four):

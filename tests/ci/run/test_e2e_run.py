@@ -157,7 +157,11 @@ def test_samples_count_every_device_and_one_device_tests(matrix):
         ("test_prints_otherwise", "test", "no_evidence", "'Mean Return: 7.0'"),
         ("test_out_of_memory", "test", "out_of_memory", "no room for the test"),
         ("viz_black", "viz", "render", "12 of 12 frames are blank"),
-        ("viz_frozen", "viz", "render", "the video is frozen"),
+        ("viz_frozen_from 0", "viz", "render", "of 11 pairs of frames between which the character moves, 0 differ"),
+        ("viz_frozen_from 9", "viz", "render", "the video is frozen: of 11 pairs of frames between which the chara"),
+        ("viz_rests_from 2", "viz", "render", "moves for 2 frames on end, at least 3 are needed"),
+        ("viz_only_starts_anew", "viz", "render", "moves for 1 frames on end, at least 3 are needed"),
+        ("viz_move_untold", "viz", "no_evidence", "frames.json does not say how far the character moved"),
         ("viz_short", "viz", "render", "2 frames"),
         ("viz_cut_video", "viz", "no_evidence", "video.mp4 cannot be decoded"),
         ("viz_out_of_view", "viz", "render", "in view in 0 of 2 measured frames"),
@@ -166,7 +170,8 @@ def test_samples_count_every_device_and_one_device_tests(matrix):
     ],
 )
 def test_a_fault_is_red_named_and_final(matrix, fault, stage, kind, words):
-    outcome = matrix.run(**{fault: 1})
+    name, _, value = fault.partition(" ")
+    outcome = matrix.run(**{name: value or 1})
     assert outcome.code == 1
     assert outcome.row["final_ok"] == "0"
     assert outcome.row[f"{stage}_ok"] == "0"
@@ -182,6 +187,12 @@ def test_a_fault_is_red_named_and_final(matrix, fault, stage, kind, words):
     if fault not in ("model_nan", "test_writes_model"):  # the model is read beside the test
         assert [outcome.row[f"{name}_rc"] for name in later] == [""] * len(later)
     assert all(outcome.row[f"{name}_ok"] == "1" for name in stages[: stages.index(stage)])
+
+
+def test_a_character_that_falls_and_then_lies_still_is_filmed_well(matrix):
+    outcome = matrix.run(viz_rests_from=3, viz_frozen_from=3)
+    assert outcome.code == 0
+    assert outcome.attempts()[0]["stages"][2]["facts"]["frames_moving"] == 3
 
 
 def test_a_run_on_another_device_than_asked_is_red(matrix):
@@ -344,14 +355,19 @@ sys.exit(e2e.run(parser.parse_args(arguments), repository, Programs(**role)))
 GIVEN = ("--engine-config", "mujoco_engine.yaml", "--devices-train", "cpu", "--require-deps", "numpy", "--jobs", "1")
 
 
+def start_runner(matrix) -> subprocess.Popen[bytes]:
+    """The matrix in a process of its own."""
+    stub = str(Path(__file__).parents[1] / "stub_trainer.py")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    return subprocess.Popen([sys.executable, "-c", RUNNER, str(matrix.repository), stub, *GIVEN], env=environment)
+
+
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_ending_the_matrix_ends_its_processes_and_is_red(matrix, case_adder, tmp_path, name):
     case_adder(matrix, "zzz_never_reached_args")
     pids = tmp_path / "pids"
     matrix.write("faults", f"train_hang {pids}\n")
-    stub = str(Path(__file__).parents[1] / "stub_trainer.py")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub, *GIVEN], env=environment)
+    runner = start_runner(matrix)
     try:
         until(pids.exists)
         runner.send_signal(signal.Signals[name])
@@ -370,9 +386,7 @@ def test_ending_the_matrix_ends_its_processes_and_is_red(matrix, case_adder, tmp
 def test_killing_the_matrix_ends_its_stage(matrix, tmp_path):
     pids = tmp_path / "pids"
     matrix.write("faults", f"train_sleep {pids}\n")
-    stub = str(Path(__file__).parents[1] / "stub_trainer.py")
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
-    runner = subprocess.Popen([sys.executable, "-c", RUNNER, str(tmp_path), stub, *GIVEN], env=environment)
+    runner = start_runner(matrix)
     try:
         until(pids.exists)
     finally:

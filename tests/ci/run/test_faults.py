@@ -244,7 +244,7 @@ FAULTS = (
     Fault("NaN metric", TRAINER, "tests with a mean return of NaN", "divergence", stub(test_nan=1)),
     Fault("too few episodes", TRAINER, "tests one episode too few", "no_evidence", stub(test_few_episodes=1)),
     Fault("black video", TRAINER, "films frames of one colour", "render", stub(viz_black=1)),
-    Fault("frozen video", TRAINER, "films the same frame again and again", "render", stub(viz_frozen=1)),
+    Fault("frozen video", TRAINER, "films the same frame again and again", "render", stub(viz_frozen_from=0)),
     Fault("SIGKILL of the trainer", TRAINER, "kills itself", "signal", stub(train_killed=1)),
     Fault("SIGTERM of the runner", TRAINER, "sleeps while `ci e2e` gets a TERM", "stopped", end_the_matrix),
     Fault("hang", TRAINER, "sleeps, deaf to TERM, with a child that is, too", "timeout", hang),

@@ -423,6 +423,16 @@ def test_code_that_changes_while_it_runs_is_red(three, monkeypatch):
     assert "the code changed while it ran; at the end it was unknown 1234" in outcome.printed
 
 
+def test_code_that_nobody_can_name_at_the_end_is_red(three, monkeypatch):
+    def refuse(_):
+        raise UsageError("git has gone")
+
+    monkeypatch.setattr("ci.run.sweep.checkout", refuse)
+    outcome = three.run("--root-out", "mine")
+    assert outcome.code == 1
+    assert "the code changed while it ran; at the end it was git has gone" in outcome.printed
+
+
 def test_what_a_stop_ended_counts_as_time(three):
     outcome = three.run("--root-out", "mine", "--deadline", "2", sleep_in=f"{SECOND}:train")
     row = {row["case"]: row for row in outcome.rows}[SECOND]
