@@ -8,6 +8,8 @@ from typing import IO
 
 from mimickit.errors import InputError
 
+TEMPORARY_SUFFIX = 8  # letters that mkstemp puts at the end of a name
+
 
 def check_output_file(path: Path) -> None:
     """Raise `InputError` unless ``path`` can be written: for a command to call before long work. Makes nothing."""
@@ -46,6 +48,11 @@ def write_atomically(path: Path, data: bytes | Callable[[IO[bytes]], object]) ->
         failure = OSError(f"cannot write {path}: {error.strerror or error}")
         failure.errno = error.errno
         raise failure from error
+
+
+def unfinished_writes(folder: Path, names: str) -> list[Path]:
+    """What ``write_atomically`` left of files called ``names`` (a pattern) where it was killed; they can be large."""
+    return sorted(folder.glob(f".{names}.{'?' * TEMPORARY_SUFFIX}"))
 
 
 def _write(path: Path, data: bytes | Callable[[IO[bytes]], object]) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mimickit.config.case import Case, format_case
 from mimickit.errors import InputError
-from mimickit.learning.train_state import STATE_FILE, state_leftovers
+from mimickit.files import unfinished_writes
+from mimickit.learning.train_state import STATE_FILE, states_of_others
 
 # What each mode writes as its result, and so what it sets aside first; a test leaves the training beside it alone.
 RESULT_FILES = {
@@ -14,6 +15,8 @@ RESULT_FILES = {
 }
 # A training that is resumed keeps its files but for what it writes at its end.
 RESUMED_FILES = ("train_summary.json",)
+# What a training writes, in one go or not at all, and so may have been killed at.
+TRAINING_WRITES = ("model*.pt", "train_state*.pt", "train_summary.json", "status.json", "error.json")
 
 
 def make_output_folder(case: Case) -> None:
@@ -35,5 +38,8 @@ def make_output_folder(case: Case) -> None:
 
 
 def _useless(case: Case) -> list[Path]:
-    """Files of a training's state that no training can go on with."""
-    return state_leftovers(case.run.out_dir, keep_others=case.run.resume) if case.run.mode == "train" else []
+    """Files of an earlier training that no training can go on with."""
+    if case.run.mode != "train":
+        return []
+    unfinished = [path for names in TRAINING_WRITES for path in unfinished_writes(case.run.out_dir, names)]
+    return unfinished if case.run.resume else [*unfinished, *states_of_others(case.run.out_dir)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mimickit.errors import InputError
-from mimickit.files import check_output_file, check_output_folder, write_atomically
+from mimickit.files import check_output_file, check_output_folder, unfinished_writes, write_atomically
 
 
 def test_a_file_is_written_with_its_folders(tmp_path: Path) -> None:
@@ -52,6 +52,18 @@ def test_an_interruption_leaves_nothing_half_written(tmp_path: Path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         write_atomically(tmp_path / "clip.pkl", b"new")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_write_leaves_is_found_and_nothing_else(tmp_path: Path) -> None:
+    pid = os.fork()
+    if pid == 0:  # ends in the middle of the write, as by SIGKILL
+        write_atomically(tmp_path / "model.pt", lambda file: os._exit(9))
+    os.waitpid(pid, 0)
+    for name in ("model.pt", ".model.pt.partial_of_another", ".modelling.txt", "model.pt.previous"):
+        (tmp_path / name).touch()
+    (left,) = unfinished_writes(tmp_path, "model*.pt")
+    assert left.name.startswith(".model.pt.")
+    assert len(list(tmp_path.iterdir())) == 5
 
 
 def test_an_output_file_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,11 +37,9 @@ def state_path(folder: Path, rank: int, iterations: int) -> Path:
     return folder / (STATE_FILE if rank == 0 else f"train_state.rank{rank}.{iterations:09d}.pt")
 
 
-def state_leftovers(folder: Path, keep_others: bool) -> list[Path]:
-    """Files, which can be large, that a killed process was writing; and unless they are to be kept the files of the
-    processes after the first, which are of use with its own alone."""
-    patterns = [".train_state*.pt.*", *([] if keep_others else ["train_state.rank*.pt"])]
-    return [path for pattern in patterns for path in folder.glob(pattern)]
+def states_of_others(folder: Path) -> list[Path]:
+    """The files of the processes after the first, which are of use with its own alone."""
+    return sorted(folder.glob("train_state.rank*.pt"))
 
 
 @dataclass

@@ -141,11 +141,12 @@ def test_a_new_training_sets_the_old_state_aside(tiny_case: Case) -> None:
     out_dir = tiny_case.out_dir
     assert tiny_case.train(out_dir, 1) == 0
     old = digest(out_dir / "train_state.pt")
-    for leftover in ("train_state.rank1.000000001.pt", ".train_state.pt.x1y2"):
+    for leftover in ("train_state.rank1.000000001.pt", ".train_state.pt.abcdef12", ".model.pt.abcdef12"):
         (out_dir / leftover).touch()
     tiny_case.agent["actor_optimizer"]["learning_rate"] = 1e30  # so that it writes none itself
     assert tiny_case.train(out_dir, 1) == 6
     assert {path.name for path in out_dir.iterdir() if "train_state" in path.name} == {"train_state.pt.previous"}
+    assert not list(out_dir.glob(".*"))
     assert digest(out_dir / "train_state.pt.previous") == old
 
 

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,8 @@ from mimickit.learning import smp
 from mimickit.learning.logger import read_log
 from mimickit.learning.smp_prior import training
 from mimickit.run import main
+from tests.run.programs import REPOSITORY, TIMEOUT, finish, log_without_time, start
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-TIMEOUT = 180.0  # seconds; a busy machine
 ITERATION = 64  # samples: 8 environments, 8 steps
 
 Case = Any  # of conftest
@@ -36,10 +34,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def log_without_time(folder: Path) -> dict[str, list[float]]:
-    return {name: column for name, column in read_log(folder / "log.txt").items() if name != "Wall_Time"}
 
 
 def state_without_time(folder: Path) -> dict[str, Any]:
@@ -125,21 +119,6 @@ def test_an_early_end_is_between_two_outputs_and_then_the_continuation_is_anothe
     assert digest(whole / "model.pt") != digest(broken / "model.pt")
 
 
-def start(case: Case, **changes: str | None) -> subprocess.Popen[str]:
-    """``python mimickit/run.py`` with the case's arguments, in a folder of its own."""
-    command = [sys.executable, str(REPOSITORY / "mimickit" / "run.py"), *case.arguments(**changes)]
-    return subprocess.Popen(command, cwd=case.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
-    try:
-        out, err = process.communicate(timeout=TIMEOUT)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
 def wait_for_rows(process: subprocess.Popen[str], log: Path, rows: int) -> None:
     deadline = time.monotonic() + TIMEOUT
     while not (log.exists() and log.read_text().count("\n") > rows):
@@ -166,7 +145,8 @@ def test_whatever_signal_ends_it_it_goes_on_to_the_same_end(tiny_case: Case, num
             log.write(
                 (broken / "log.txt").read_text().splitlines()[-1].replace(str(done - 1), str(done + 7), 1) + "\n17 0.0"
             )
-        (broken / ".train_state.pt.abcdef12").write_bytes(b"half of a state")
+        for name in ("train_state", "model"):
+            (broken / f".{name}.pt.abcdef12").write_bytes(b"half of one")
     else:
         assert json.loads((broken / "train_summary.json").read_text())["ended_by"] == "signal"
     assert tiny_case.resume(broken, done + 2) == 0

@@ -5,8 +5,6 @@ import json
 import math
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,28 +13,7 @@ import torch
 
 from mimickit.learning.logger import read_log
 from mimickit.run import main
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-TIMEOUT = 180.0  # seconds; a busy machine
-
-
-def start(case, **changes: str | None) -> subprocess.Popen[str]:
-    """``python mimickit/run.py`` with the case's arguments, in a folder of its own."""
-    command = [sys.executable, str(REPOSITORY / "mimickit" / "run.py"), *case.arguments(**changes)]
-    return subprocess.Popen(command, cwd=case.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    """Exit code, stdout and stderr."""
-    try:
-        out, err = process.communicate(timeout=TIMEOUT)
-    finally:
-        process.kill()
-    return process.returncode, out, err
-
-
-def log_without_time(out_dir: Path) -> dict[str, list[float]]:
-    return {name: column for name, column in read_log(out_dir / "log.txt").items() if name != "Wall_Time"}
+from tests.run.programs import TIMEOUT, finish, log_without_time, start
 
 
 def digest(path: Path) -> str:
