@@ -42,6 +42,18 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def workflows(session: nox.Session) -> None:
+    """Run the GitHub workflows with act, on this machine: nox -s workflows -- [pytest arguments]."""
+    run(session, "pytest", "-m", "workflows", "tests/workflows", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def container(session: nox.Session) -> None:
+    """Build the image with buildah and try it, as root: nox -s container -- [pytest arguments]."""
+    run(session, "pytest", "-m", "container", "tests/docker", "-rA", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check the style with ruff and the types of ci/ and mimickit/config with mypy."""
     run(session, "ruff", "check", ".")
