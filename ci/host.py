@@ -15,6 +15,7 @@ from ci.errors import UsageError
 
 QUERY_SECONDS = 30.0
 
+IMAGE_REVISION = "MIMICKIT_REVISION"  # docker/Dockerfile
 # Where a new file that nobody has committed changes what runs.
 CODE = ("args", "ci", "data", "mimickit")
 
@@ -120,11 +121,11 @@ def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, ...]:
 def checkout(repository: Path) -> Checkout:
     """The commit, and a fingerprint of what differs from it: tracked files, and new ones where code and data are.
 
-    Commit 'unknown' for a copy that is no git checkout. UsageError when it is one and git does not answer: two machines
-    that both do not know would agree.
+    For a copy that is no git checkout, the commit that an image says it was made from, or 'unknown'. UsageError when it
+    is a checkout and git does not answer: two machines that both do not know would agree.
     """
     if not (repository / ".git").exists():
-        return Checkout("unknown", False, "")
+        return Checkout(os.environ.get(IMAGE_REVISION) or "unknown", False, "")
     try:
         commit = _git(repository, "rev-parse", "HEAD").decode().strip()
         digest = hashlib.sha256(_git(repository, "diff", "HEAD", "--no-ext-diff", "--binary"))

@@ -49,7 +49,18 @@ def git(folder, *arguments):
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path):
+def test_an_image_says_what_it_was_made_from_and_a_checkout_knows_better(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIMICKIT_REVISION", "0123abc")
+    assert checkout(tmp_path) == Checkout("0123abc", False, "")
+    git(tmp_path, "init", "-q")
+    (tmp_path / "file").write_text("one\n")
+    git(tmp_path, "add", "file")
+    git(tmp_path, "commit", "-qm", "one")
+    assert checkout(tmp_path).commit == git(tmp_path, "rev-parse", "HEAD")
+
+
+def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path, monkeypatch):
+    monkeypatch.delenv("MIMICKIT_REVISION", raising=False)
     assert checkout(tmp_path) == Checkout("unknown", False, "")
     git(tmp_path, "init", "-q")
     (tmp_path / "file").write_text("one\n")
