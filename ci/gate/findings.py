@@ -51,6 +51,11 @@ KINDS = {
             "a pass without a test: no episode, no test in the report, or a skipped one",
             "find out why the stage tested nothing; a skip is no pass",
         ),
+        FindingKind(
+            "job",
+            "another job of the workflow did not succeed",
+            "look at that job: one that is skipped or cancelled proves nothing",
+        ),
         FindingKind("non_finite", "a number is NaN or infinite", "look at the log of the stage that measured it"),
         FindingKind(
             "unparsable",

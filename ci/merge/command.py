@@ -7,8 +7,7 @@ the run judged them, and all of them together once more. What the gate finds dec
 import argparse
 import dataclasses
 import math
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,9 @@ from ci.errors import UsageError
 from ci.files import write_json
 from ci.gate import gate
 from ci.gate.gate import Finding, read_or_find
+from ci.gate.jobs import judge_jobs, read_jobs
+from ci.github import Annotation, print_annotations
+from ci.github import write_summary as step_summary
 from ci.merge.shard_folders import DEPTH, Part, choose_plan, entry_of, find_roots, read_parts
 from ci.plan.plan import Plan, read_plan, write_plan
 from ci.records.journal import NAME as JOURNAL
@@ -34,7 +36,7 @@ from ci.records.tables import write_manifest, write_rows
 from ci.report.baseline import find_last_green, read_baseline
 from ci.report.junit import write_junit
 from ci.report.page import write_page
-from ci.report.summary import write_summary
+from ci.report.summary import inline, write_summary
 
 SUMMARY = "hold the folders of all shards against the plan, join them, and say whether everything passed"
 STEM = "merged_"
@@ -56,7 +58,7 @@ its rows out.
 It writes {ROWS}, {JUNIT}, {SUMMARY_FILE}, {PAGE}, {FINDINGS}, the plan and the
 journals of the cases into a folder of its own; logs and videos stay where they are, and the paths in the table lead
 there. A planned case without a row gets one that says so. Where the variable GITHUB_STEP_SUMMARY names a file, the
-summary is appended to it.
+summary is appended to it; in a workflow, each case that failed becomes an annotation.
 
 The last line is 'all_pass True' or 'all_pass False'.
 exit code: 0 everything that was planned came back and passed; 1 it did not; 2 the command is wrong, nothing is
@@ -84,6 +86,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"folder under output/train/ (default: {STEM}TIME); must not exist yet",
     )
     add(
+        "--jobs", type=Path, metavar="F", help="a file with toJSON(needs) of a workflow: a job that failed is a finding"
+    )
+    add(
+        "--about",
+        type=values.words,
+        default=(),
+        metavar="JOB,JOB",
+        help="of those jobs, which made this run (default: all)",
+    )
+    add("--optional", type=values.words, default=(), metavar="JOB,JOB", help="of those jobs, which may be skipped")
+    add(
+        "--retried",
+        type=values.words,
+        default=(),
+        metavar="JOB=JOB",
+        help="the first may have failed where the second, which repeats what a lost runner left undone, succeeded",
+    )
+    add(
         "--last-green",
         type=Path,
         metavar="DIR_OR_TSV",
@@ -93,7 +113,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace, repository: Path) -> int:
     """Merge and judge; returns the exit code. Raises UsageError."""
+    of_jobs = _jobs(arguments)
+    if of_jobs and arguments.plan is not None and not arguments.plan.exists():
+        return _without_plan(of_jobs)
     roots, found = find_roots(arguments.dir)
+    found += of_jobs
     baseline = _baseline(arguments.last_green) if arguments.last_green else None
     plan, problems = choose_plan(arguments.plan, roots, repository)
     found += problems
@@ -115,9 +139,33 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
     write_summary(root / SUMMARY_FILE, entries, facts, found)
     write_page(root / PAGE, entries, facts, found, plan, baseline)
     write_json(root / RUN, _run_json(plan, facts, parts, gate.all_pass(found)))
-    _tell_github(root / SUMMARY_FILE)
+    step_summary((root / SUMMARY_FILE).read_text(encoding="utf-8"))
+    print_annotations(_annotations(entries, found, repository))
     _show(plan, facts, parts, found, planned=arguments.plan is not None)
     return EXIT_PASSED if gate.all_pass(found) else EXIT_FAILED
+
+
+def _jobs(arguments: argparse.Namespace) -> list[Finding]:
+    """What the other jobs of the workflow say against the run."""
+    if arguments.jobs is None:
+        if arguments.optional or arguments.retried or arguments.about:
+            raise UsageError("--optional, --retried and --about belong to --jobs FILE.")
+        return []
+    words = [word.partition("=") for word in arguments.retried]
+    if not all(name and again for name, _, again in words):
+        raise UsageError("--retried takes JOB=JOB_THAT_REPEATS_IT.")
+    retried = {name: again for name, _, again in words}
+    return judge_jobs(read_jobs(arguments.jobs), arguments.optional, retried, arguments.about)
+
+
+def _without_plan(found: Sequence[Finding]) -> int:
+    """The verdict of a workflow that did not come as far as a plan."""
+    lines = [finding.sentence() for finding in found]
+    print("\n".join(lines))
+    step_summary("".join(f"- {inline(line)}\n" for line in lines))
+    print_annotations(Annotation(finding.kind, finding.sentence()) for finding in found)
+    print(gate.verdict_line(found))
+    return EXIT_FAILED
 
 
 def _without_cases_of_lost_shards(found: Sequence[Finding], plan: Plan, parts: Sequence[Part]) -> list[Finding]:
@@ -206,12 +254,22 @@ def _baseline(path: Path) -> Mapping[str, CaseRow]:
         raise UsageError(f"--last-green {path} cannot be read: {error}") from error
 
 
-def _tell_github(summary: Path) -> None:
-    """The summary on the page of the job, where there is one."""
-    place = os.environ.get("GITHUB_STEP_SUMMARY")
-    if place:
-        with open(place, "a", encoding="utf-8") as handle:
-            handle.write(summary.read_text(encoding="utf-8"))
+def _annotations(entries: Sequence[Entry], found: Sequence[Finding], repository: Path) -> Iterator[Annotation]:
+    """One for each case that did not pass, beside its arg file; then what is not about a single case."""
+    told = set()
+    for entry in entries:
+        if not entry.row.final_ok:
+            told.add(entry.row.case)
+            title = f"{entry.row.case}: {entry.row.failure or 'did not pass'}"
+            yield Annotation(title, entry.row.note or "it has no result", _arg_file(entry.row.case, repository))
+    for finding in found:
+        if finding.case not in told:
+            yield Annotation(finding.kind, finding.sentence(), _arg_file(finding.case, repository))
+
+
+def _arg_file(case: str, repository: Path) -> str:
+    name = f"args/{case}.txt"
+    return name if case and (repository / name).is_file() else ""
 
 
 def _show(plan: Plan, facts: RunFacts, parts: Sequence[Part], found: Sequence[Finding], planned: bool) -> None:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from ci import values
 from ci.cases import discover, read_engine_name, select
 from ci.errors import UsageError, nearest
 from ci.files import read_json_object, write_json
+from ci.github import write_outputs
 from ci.options import (
     CPU_ENGINES,
     add_case_arguments,
@@ -53,7 +53,8 @@ workflow gives to its jobs (strategy: matrix: ${{ fromJson(needs.plan.outputs.ma
   deadline_seconds             for nox -s e2e -- --deadline: the run stops by itself and its tables say what is missing
   step_timeout_minutes         of the step, and
   timeout_minutes              of the job: later, so that neither cuts off what the run still has to write
-Where the variable GITHUB_OUTPUT names a file, it gets 'matrix=' with all rows on one line, and 'count=' of rows.
+Where the variable GITHUB_OUTPUT names a file, it gets 'matrix=' with all rows on one line, 'count=' of rows, and
+'device=', the kind of device that the plan is for.
 
 --changed-from follows what each case really reads: its arg file, what that names, what those name, clips with the
 characters they are made from, the modules that its processes import, and all of ci/. Documents and tests alone give the
@@ -149,12 +150,16 @@ def run(arguments: argparse.Namespace, repository: Path) -> int:
         raise UsageError(
             f"{len(plan.shards)} rows are more than the {MAX_ROWS} that GitHub starts: --shards {MAX_ROWS} or fewer."
         )
-    rows = matrix_rows(plan, seconds, profile, arguments.jobs)
+    try:
+        rows = matrix_rows(plan, seconds, profile, arguments.jobs)
+    except ValueError as error:
+        raise UsageError(f"{error}: give it less time, or run it without a plan.") from error
     folder = repository / arguments.out
     try:
         write_plan(folder / "plan.json", plan)
         write_json(folder / "matrix.json", {"include": rows})
-        _tell_github(rows)
+        matrix = json.dumps({"include": rows}, allow_nan=False)
+        write_outputs({"matrix": matrix, "count": str(len(rows)), "device": plan.device})
     except OSError as error:
         raise UsageError(f"the plan cannot be written: {error}") from error
     _show(plan, rows, seconds, folder)
@@ -187,14 +192,6 @@ def matrix_rows(plan: Plan, seconds: CaseSeconds, profile: Profile, jobs: int = 
         }
         rows.append({**row, **vars(limits(each, seconds.absolute, profile, jobs))})
     return rows
-
-
-def _tell_github(rows: Sequence[Mapping[str, Any]]) -> None:
-    """The rows as outputs of a step, where there is one."""
-    place = os.environ.get("GITHUB_OUTPUT")
-    if place:
-        with open(place, "a", encoding="utf-8") as handle:
-            handle.write(f"matrix={json.dumps({'include': rows}, allow_nan=False)}\ncount={len(rows)}\n")
 
 
 def _show(plan: Plan, rows: Sequence[Mapping[str, Any]], seconds: CaseSeconds, folder: Path) -> None:

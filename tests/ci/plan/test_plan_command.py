@@ -144,8 +144,8 @@ def test_github_gets_the_matrix_on_one_line_after_what_is_there(repository, monk
     path.write_text("earlier=1\n")
     monkeypatch.setenv("GITHUB_OUTPUT", str(path))
     run(repository, "--shards", "3")
-    earlier, matrix, count = path.read_text().splitlines()
-    assert (earlier, count) == ("earlier=1", "count=3")
+    earlier, matrix, count, device = path.read_text().splitlines()
+    assert (earlier, count, device) == ("earlier=1", "count=3", "device=cpu")
     name, value = matrix.split("=", 1)
     assert name == "matrix"
     assert json.loads(value) == {"include": rows_of(repository)}
@@ -217,6 +217,12 @@ def test_an_unreadable_table_is_a_usage_error(repository):
     write(repository, TABLE, "profile\tcase\tseconds\tmemory_gb\nsmoke\ta_args\tmany\t\n")
     with pytest.raises(UsageError, match=r"case_seconds\.tsv:2: seconds must be a number"):
         run(repository)
+
+
+def test_a_case_that_no_job_has_time_for_is_a_wrong_command(repository):
+    with pytest.raises(UsageError, match="one case of profile longcycle may take .* minutes, a job ends after"):
+        run(repository, "--profile", "longcycle", "--long-budget-hours", "200", "a_args")
+    assert not (repository / "output").exists()
 
 
 def test_recording_takes_the_profile_from_the_run(repository, capsys):
