@@ -1,0 +1,1 @@
+"""The history of nights, and what it says in the morning."""
