@@ -17,10 +17,13 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 COMMANDS = {
     "e2e": "ci.run.e2e",
     "matrix": "ci.plan.command",
+    "lost": "ci.plan.lost",
     "merge": "ci.merge.command",
     "report": "ci.report.command",
+    "trend": "ci.trend.command",
     "doctor": "ci.doctor.command",
 }
+CLUSTER = "ci.cluster.command"  # has the place of the command's own module where --executor is not "here"
 
 
 def main(argv: Sequence[str]) -> int:
@@ -42,7 +45,9 @@ def main(argv: Sequence[str]) -> int:
         module.add_arguments(sub)
     arguments = parser.parse_args(argv)
     try:
-        code: int = modules[arguments.command].run(arguments, REPOSITORY)
+        elsewhere = getattr(arguments, "executor", "here") != "here"
+        module = importlib.import_module(CLUSTER) if elsewhere else modules[arguments.command]
+        code: int = module.run(arguments, REPOSITORY)
         return code
     except UsageError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -14,6 +14,8 @@ from ci.errors import UsageError
 from ci.host import ENGINE_PACKAGES, gpus
 from ci.profiles import PROFILES, Profile, profile_as_json, profile_from_json
 
+HERE = "here"
+EXECUTORS = (HERE, "slurm", "local")  # where a run is done; all but the first are rows of ci/cluster/executors.py
 CPU_ENGINES = ("mujoco",)  # engines that never use a GPU, whether there is one or not
 
 EPILOG = """\
@@ -26,6 +28,7 @@ examples:
   nox -s e2e -- --one-device-each                     every GPU, several cases at once on each as memory allows
   nox -s e2e -- --resume case_e2e_all_20260101_120000      go on with a run that was ended or killed
   nox -s e2e -- --profile longcycle --long-budget-hours 8 amp_humanoid_args.txt
+  nox -s e2e -- --profile nightly --executor slurm --shards 8 --slurm partition=gpu,gpus-per-node=1,cpus-per-task=16
 
 A case passes when it trains, its model tests, and a test is rendered, each with exit code 0 and with evidence: a
 finite model and log, finite metrics over the episodes asked for, and a video in which the character is seen to move.
@@ -136,6 +139,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ROOT",
         help="a new run of the cases that did not pass in ROOT, with the options it had; --root-out, --jobs and "
         "--deadline may be given beside it. ROOT stays as it is, and red",
+    )
+
+    group = parser.add_argument_group("on a cluster: docs/slurm.md")
+    add = group.add_argument
+    add(
+        "--executor",
+        choices=EXECUTORS,
+        default=HERE,
+        help="here: this machine, this process (default). slurm: plan the run, submit a job for each shard, wait for "
+        "them, merge. local: the same with processes of this machine in place of jobs, to try it out",
+    )
+    add("--shards", type=values.count, metavar="N", help="jobs (default: one for each case)")
+    add(
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="WORD=VALUE,WORD=VALUE",
+        help="what is asked of Slurm for each job, by sbatch's names: partition=gpu,gpus-per-node=1,mem=64G",
     )
 
 

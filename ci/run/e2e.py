@@ -47,6 +47,8 @@ def run(
 
     ``programs`` and ``display`` stand in for the framework and the terminal.
     """
+    if arguments.shards or arguments.slurm:
+        raise UsageError("--shards and --slurm belong to --executor slurm.")
     if arguments.resume_skip_status is not None and not arguments.resume:
         raise UsageError("--resume-skip-status belongs to --resume ROOT.")
     if arguments.resume:
