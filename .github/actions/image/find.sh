@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The image whose name is the content it was made from: its digest if it is in the registry, else the tag to build.
+set -euo pipefail
+
+: "${REGISTRY:?}" "${VARIANT:?}" "${CONTENT:?hashFiles found no file}" "${GITHUB_REPOSITORY:?}" "${GITHUB_OUTPUT:?}"
+name="$REGISTRY/${GITHUB_REPOSITORY,,}/environment"
+tag="$name:$VARIANT-${CONTENT:0:16}"
+echo "name=$name" >> "$GITHUB_OUTPUT"
+echo "tag=$tag" >> "$GITHUB_OUTPUT"
+if digest="$(docker buildx imagetools inspect "$tag" --format '{{.Manifest.Digest}}')"; then
+    echo "$tag is there: $digest"
+    echo "reference=$name@$digest" >> "$GITHUB_OUTPUT"
+else
+    echo "$tag is not there, and will be built"
+fi

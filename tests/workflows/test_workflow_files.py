@@ -1,0 +1,234 @@
+"""The workflows and the container's files, held against what they promise; no workflow is run here."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+GITHUB = REPOSITORY / ".github"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
+GATED = ("pull-request.yml", "nightly.yml")
+SCHEMAS = {
+    "vendor.github-workflows": WORKFLOWS,
+    "vendor.github-actions": ACTIONS,
+    "vendor.compose-spec": [REPOSITORY / "compose.yaml", *sorted((REPOSITORY / "docker").glob("*.yaml"))],
+}
+
+
+def read(path: Path) -> dict[str, Any]:
+    content = yaml.safe_load(path.read_text())
+    return {("on" if key is True else key): value for key, value in content.items()}  # YAML 1.1 reads on as true
+
+
+def workflow(name: str) -> dict[str, Any]:
+    return read(GITHUB / "workflows" / name)
+
+
+def steps() -> list[tuple[str, dict[str, Any]]]:
+    """Every step of every job and action, with where it is."""
+    found = []
+    for path in WORKFLOWS:
+        for name, job in read(path)["jobs"].items():
+            found += [(f"{path.name}: {name}", step) for step in job.get("steps", [])]
+    for path in ACTIONS:
+        found += [(path.parent.name, step) for step in read(path)["runs"]["steps"]]
+    return found
+
+
+def run(program: str, *arguments: str | Path) -> None:
+    """A linter of the environment; it must have nothing to say."""
+    found = shutil.which(program, path=str(Path(sys.executable).parent)) or shutil.which(program)
+    assert found is not None, f"{program} is not installed: python -m pip install -c constraints.txt -e .[dev]"
+    done = subprocess.run([found, *map(str, arguments)], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_zizmor_finds_nothing() -> None:
+    run("zizmor", "--offline", "--persona", "pedantic", "--config", GITHUB / "zizmor.yml", GITHUB)
+
+
+def test_actionlint_finds_nothing() -> None:
+    run("actionlint", *WORKFLOWS)
+
+
+def test_hadolint_finds_nothing() -> None:
+    run("hadolint", REPOSITORY / "docker" / "Dockerfile")
+
+
+@pytest.mark.parametrize("schema", SCHEMAS)
+def test_files_follow_their_schema(schema: str) -> None:
+    assert SCHEMAS[schema]
+    run("check-jsonschema", "--builtin-schema", schema, *SCHEMAS[schema])
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_the_gate_needs_every_job_before_it(name: str) -> None:
+    """A job that the gate does not know of may fail unseen. What comes after the gate needs it."""
+    jobs = workflow(name)["jobs"]
+    after = {job for job, about in jobs.items() if "all_pass" in needs_of(about)}
+    assert set(needs_of(jobs["all_pass"])) == set(jobs) - after - {"all_pass"}
+    assert jobs["all_pass"]["if"] == "always()"
+
+
+def needs_of(job: dict[str, Any]) -> list[str]:
+    needs = job.get("needs", [])
+    return [needs] if isinstance(needs, str) else needs
+
+
+def verdicts(name: str) -> list[dict[str, str]]:
+    """What the gate of a workflow is asked, once for each plan."""
+    steps = workflow(name)["jobs"]["all_pass"]["steps"]
+    return [step["with"] for step in steps if step.get("uses") == "./.github/actions/verdict"]
+
+
+def words(text: str) -> list[str]:
+    return [word for word in text.split(",") if word]
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_what_the_gate_excuses_are_jobs_that_may_rest(name: str) -> None:
+    """A job that may be skipped is one with a condition; one that is repeated, one of the shards."""
+    jobs = workflow(name)["jobs"]
+    for asked in verdicts(name):
+        assert set(words(asked.get("optional", ""))) <= {job for job, about in jobs.items() if "if" in about}
+        for pair in words(asked.get("retried", "")):
+            first, again = (jobs[job] for job in pair.split("="))
+            assert first["steps"] == again["steps"]
+
+
+@pytest.mark.parametrize("name", GATED)
+def test_every_job_is_looked_at_by_one_verdict_at_least(name: str) -> None:
+    needs = needs_of(workflow(name)["jobs"]["all_pass"])
+    about = [words(asked.get("about", "")) or needs for asked in verdicts(name)]
+    assert set().union(*about) == set(needs)
+    assert {asked["needs"] for asked in verdicts(name)} == {"${{ toJSON(needs) }}"}
+
+
+def test_no_failure_is_hidden() -> None:
+    assert not [place for place, step in steps() if "continue-on-error" in step]
+    assert not [
+        f"{path.name}: {name}"
+        for path in WORKFLOWS
+        for name, job in read(path)["jobs"].items()
+        if "continue-on-error" in job
+    ]
+
+
+def test_every_foreign_action_is_a_commit_with_its_version_beside_it() -> None:
+    for path in [*WORKFLOWS, *ACTIONS]:
+        for line in path.read_text().splitlines():
+            if "uses:" in line and "uses: ./" not in line:
+                assert re.search(r"uses: [\w-]+/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), f"{path.name}: {line}"
+
+
+def test_one_action_has_one_version() -> None:
+    pins: dict[str, set[str]] = {}
+    for path in [*WORKFLOWS, *ACTIONS]:
+        for name, commit in re.findall(r"uses: ([\w-]+/[\w-]+)@(\S+)", path.read_text()):
+            pins.setdefault(name, set()).add(commit)
+    assert {name: commits for name, commits in pins.items() if len(commits) > 1} == {}
+
+
+def test_no_expression_stands_in_a_script() -> None:
+    assert not [place for place, step in steps() if "${{" in step.get("run", "")]
+
+
+def test_workflows_may_read_and_no_more_where_a_job_does_not_say() -> None:
+    assert {path.name: read(path)["permissions"] for path in WORKFLOWS} == {
+        path.name: {"contents": "read"} for path in WORKFLOWS
+    }
+
+
+def jobs_of_cases() -> list[tuple[str, dict[str, Any]]]:
+    """The jobs that run shards, with where they are."""
+    every = [(f"{name}: {job}", about) for name in GATED for job, about in workflow(name)["jobs"].items()]
+    found = [(place, job) for place, job in every if "container" in job]
+    assert len(found) == 5
+    return found
+
+
+def test_jobs_of_the_cases_are_the_same_everywhere() -> None:
+    (_, first), *others = jobs_of_cases()
+    for place, job in others:
+        for key in ("container", "steps", "runs-on", "timeout-minutes"):
+            assert job[key] == first[key], f"{place}: {key}"
+
+
+def test_jobs_of_the_cases_have_no_secret() -> None:
+    for place, job in jobs_of_cases():
+        assert "secrets." not in str(job), place
+        assert "token" not in str(job), place
+        assert "permissions" not in job, place
+
+
+def test_nothing_is_started_by_an_event_that_lends_a_fork_our_rights() -> None:
+    for path in WORKFLOWS:
+        assert not set(read(path)["on"]) & {"pull_request_target", "workflow_run", "issue_comment"}, path.name
+
+
+def test_a_push_supersedes_the_one_before_but_not_on_main() -> None:
+    concurrency = workflow("pull-request.yml")["concurrency"]
+    assert concurrency["cancel-in-progress"] == "${{ github.event_name == 'pull_request' }}"
+    assert "github.event.pull_request.number || github.sha" in concurrency["group"]
+    assert workflow("nightly.yml")["concurrency"]["cancel-in-progress"] is False
+
+
+def test_shards_do_not_end_each_other_and_have_limits() -> None:
+    for _, job in jobs_of_cases():
+        assert job["strategy"]["fail-fast"] is False
+        assert job["timeout-minutes"] == "${{ matrix.timeout_minutes }}"
+        (work,) = [step for step in job["steps"] if step.get("name") == "Train, test and render"]
+        assert work["timeout-minutes"] == "${{ matrix.step_timeout_minutes }}"
+        assert '--deadline "$DEADLINE"' in work["run"]
+
+
+def test_the_gpu_is_asserted_before_any_work() -> None:
+    for _, job in jobs_of_cases():
+        uses = [step.get("uses", step.get("run", "")) for step in job["steps"]]
+        work = next(number for number, text in enumerate(uses) if "ci e2e" in text)
+        assert uses.index("./.github/actions/assert-gpu") < work
+
+
+def test_every_checkout_forgets_its_token() -> None:
+    checkouts = [(place, step) for place, step in steps() if "actions/checkout@" in step.get("uses", "")]
+    assert len(checkouts) > 8
+    assert not [place for place, step in checkouts if step.get("with", {}).get("persist-credentials") is not False]
+
+
+def test_planning_installs_what_it_imports() -> None:
+    """The light environment has what ``ci matrix`` and ``ci merge`` import, and not the framework's packages."""
+    (install,) = [step["run"] for place, step in steps() if place == "light-python" and "run" in step]
+    names = install.split("constraints.txt")[1].split("echo")[0].replace("\\", " ").split()
+    modules = {"pyyaml": "yaml", "junit-xml": "junit_xml", "pillow": "PIL"}
+    allowed = {modules.get(name, name) for name in names} | {"markupsafe", "six", "markdown_it", "mdurl", "pygments"}
+    script = (
+        "import sys\n"
+        "from ci.__main__ import COMMANDS\n"
+        "import importlib\n"
+        "[importlib.import_module(COMMANDS[name]) for name in ('matrix', 'merge', 'lost', 'trend')]\n"
+        "print(*{name.split('.')[0] for name, module in sys.modules.items()\n"
+        "        if 'site-packages' in (getattr(module, '__file__', None) or '')})"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) - {"_distutils_hack"} <= allowed
+
+
+def test_compose_files_have_the_same_services() -> None:
+    services = read(REPOSITORY / "docker" / "services.yaml")["services"]
+    for name in ("compose.yaml", "compose.cpu.yaml"):
+        own = read(REPOSITORY / "docker" / name)["services"]
+        assert set(own) == set(services) == {"e2e", "train", "doctor", "kernels", "dashboard"}
+        assert {about["extends"]["service"] for about in own.values()} == set(own)
+    assert read(REPOSITORY / "compose.yaml") == {"include": ["docker/compose.yaml"]}
+    gpu = read(REPOSITORY / "docker" / "compose.yaml")["services"]
+    for name in ("e2e", "train", "doctor", "kernels"):
+        (device,) = gpu[name]["deploy"]["resources"]["reservations"]["devices"]
+        assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}
+        assert gpu[name]["environment"] == {"MIMICKIT_REQUIRE_GPU": "1"}
