@@ -2,7 +2,7 @@
 # Says what would fail later and less clearly, then becomes the command.
 set -eu
 
-for folder in /opt/mimickit/output /opt/mimickit/data/motions /var/cache/mimickit; do
+for folder in /opt/mimickit/output /opt/mimickit/data/motions /var/cache/mimickit /var/cache/mimickit/kernels; do
     if [ -d "$folder" ] && [ ! -w "$folder" ]; then
         echo "$folder cannot be written by user $(id -u), as whom this container runs. Run it as the owner of what is" \
             "mounted there, user $(stat -c %u "$folder"): with docker, --user; with docker compose, MIMICKIT_UID and" \

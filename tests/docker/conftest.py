@@ -38,7 +38,7 @@ def call(command: Sequence[str], seconds: float, **options: object) -> subproces
 def made(command: Sequence[str], seconds: float, **options: object) -> str:
     """The output of a command that must succeed."""
     done = call(command, seconds, **options)
-    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-6000:]}"
+    assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout[-3000:]}"
     return done.stdout
 
 

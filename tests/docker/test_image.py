@@ -104,6 +104,20 @@ def test_the_kernels_of_the_cpu_are_inside(image):
     assert {row[-1] for row in rows} == {"0"}, done.stdout
 
 
+def test_anybody_can_add_kernels(image):
+    """As a GPU's are, on a machine that has one: by whoever runs the container."""
+    script = (
+        "import warp as wp\n"
+        "source = 'import warp as wp\\n@wp.kernel\\ndef new(a: wp.array(dtype=float)):\\n    a[wp.tid()] = 3.5\\n'\n"
+        "open('/tmp/new_kernel.py', 'w').write(source)\n"
+        "import sys; sys.path.insert(0, '/tmp'); import new_kernel\n"
+        "a = wp.zeros(2, dtype=float); wp.launch(new_kernel.new, dim=2, inputs=[a]); print(a.numpy().tolist())"
+    )
+    done = image.run("python", "-c", script, options=["--user", "1234:1234"])
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "[3.5, 3.5]"
+
+
 def test_a_folder_that_cannot_be_written_is_named(image, output):
     output.chmod(0o755)
     done = image.run("true", options=["--volume", f"{output}:/opt/mimickit/output"])
@@ -134,8 +148,7 @@ def test_its_contents_are_listed(image):
 
 
 def test_a_change_of_the_code_leaves_the_packages_and_the_kernels_alone(image):
-    """The first build made every layer. After a change of the matrix, no package is installed and nothing compiled."""
-    assert not any("pip install" in step for step in image.first.cached) or image.first.seconds < 60.0
+    """After a change of the matrix and of learning no package is installed, and no kernel compiled."""
     mark = f"# changed at {time.time_ns()}"  # as no build before had it
     for name in ("ci/values.py", "mimickit/learning/ppo.py", "mimickit/envs/char_env.py"):
         path = image.context / name
@@ -146,6 +159,6 @@ def test_a_change_of_the_code_leaves_the_packages_and_the_kernels_alone(image):
     for step in ("apt-get install", "pip install -c constraints.txt -e", "mimickit.kernels --device cpu"):
         assert step in kept, second.printed
     assert "COPY . ." not in kept
-    assert second.seconds < max(30.0, 0.3 * image.first.seconds)
+    assert second.seconds < 30.0
     done = image.run("tail", "-n", "1", "/opt/mimickit/ci/values.py")
     assert done.stdout.strip() == mark

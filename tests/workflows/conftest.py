@@ -63,7 +63,7 @@ class Outcome:
 
     def of_job(self, job: str) -> str:
         """The lines of the log of one job."""
-        return "\n".join(line for line in self.printed.splitlines() if f"/{job}" in line.partition("]")[0])
+        return "\n".join(line for line in self.printed.splitlines() if line.partition("]")[0].rstrip().endswith(job))
 
 
 @dataclass
@@ -106,6 +106,7 @@ class Checkout:
         command = [program, event, "--workflows", f".github/workflows/{workflow}", "--eventpath", str(place)]
         command += ["--platform", "ubuntu-24.04=-self-hosted", "--platform", "self-hosted=-self-hosted"]
         command += ["--no-cache-server", "--concurrent-jobs", "2", "--actor", "someone", "--rm"]
+        command += ["--secret", "GITHUB_TOKEN=made-up"]
         command += [word for each in replaced for word in ("--local-repository", each)]
         command += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
         own = {
@@ -119,6 +120,7 @@ class Checkout:
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
         )
+        (self.store / "act.log").write_text(done.stdout + done.stderr)
         return Outcome(done.returncode, done.stdout + done.stderr, self.store)
 
     def pull_request(self, **variables: str) -> Outcome:

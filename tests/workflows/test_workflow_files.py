@@ -189,6 +189,16 @@ def test_shards_do_not_end_each_other_and_have_limits() -> None:
         assert '--deadline "$DEADLINE"' in work["run"]
 
 
+def test_a_run_that_is_cancelled_gives_no_more_work_to_the_runners() -> None:
+    """A condition with always() holds on when a run is cancelled."""
+    assert not [place for place, job in jobs_of_cases() if "always()" in str(job.get("if", ""))]
+
+
+def test_the_required_check_has_its_name_to_itself() -> None:
+    named = [job.get("name") for path in WORKFLOWS for job in read(path)["jobs"].values()]
+    assert named.count("all_pass") == 1
+
+
 def test_the_gpu_is_asserted_before_any_work() -> None:
     for _, job in jobs_of_cases():
         uses = [step.get("uses", step.get("run", "")) for step in job["steps"]]

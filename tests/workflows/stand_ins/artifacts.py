@@ -41,8 +41,9 @@ def download() -> int:
         shutil.copytree(STORE / os.environ["NAME"], target, dirs_exist_ok=True)
         return 0
     found = sorted(path for path in STORE.glob("*") if fnmatch.fnmatch(path.name, os.environ["PATTERN"]))
+    flat = len(found) == 1 or os.environ["MERGE"] == "true"  # as since version 5 of the action
     for path in found:
-        shutil.copytree(path, target / path.name, dirs_exist_ok=True)
+        shutil.copytree(path, target if flat else target / path.name, dirs_exist_ok=True)
     print(f"{len(found)} artifact(s) downloaded: {' '.join(path.name for path in found)}")
     return 0
 
