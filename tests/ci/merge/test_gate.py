@@ -42,6 +42,7 @@ def test_every_kind_says_what_it_means_and_what_to_do():
     assert set(KINDS) == {
         *("empty", "missing", "doubled", "unexpected", "stale", "failed", "zero_test", "non_finite", "unparsable"),
         "inconsistent",
+        "job",
     }
     for kind, entry in KINDS.items():
         assert entry.kind == kind
