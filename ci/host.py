@@ -15,6 +15,9 @@ from ci.errors import UsageError
 
 QUERY_SECONDS = 30.0
 
+CGROUPS = Path("/sys/fs/cgroup")
+MEMBERSHIP = Path("/proc/self/cgroup")
+
 IMAGE_REVISION = "MIMICKIT_REVISION"  # docker/Dockerfile
 # Where a new file that nobody has committed changes what runs.
 CODE = ("args", "ci", "data", "mimickit")
@@ -98,24 +101,36 @@ def _gpu_memory(mebibytes: str) -> float:
     return host_memory_gb() if mebibytes == "[N/A]" else float(mebibytes) * 2**20 / 1e9
 
 
-def host_memory_gb(cgroup: Path = Path("/sys/fs/cgroup")) -> float:
-    """The memory of this machine, or of the container where that is less, in 1e9 bytes."""
+def host_memory_gb(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> float:
+    """The memory of this machine, or of the container or the cluster's job where that is less, in 1e9 bytes."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    try:
-        limit = (cgroup / "memory.max").read_text().strip()
-    except OSError:
-        limit = "max"
-    return min(machine, int(limit) if limit.isdigit() else machine) / 1e9
+    limits = [int(limit) for limit, *_ in _limits("memory.max", cgroups, membership) if limit.isdigit()]
+    return min([machine, *limits]) / 1e9
 
 
-def usable_cores(cgroup: Path = Path("/sys/fs/cgroup")) -> tuple[int, ...]:
-    """The cores this process may run on; as many of them as the container may keep busy."""
+def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> tuple[int, ...]:
+    """The cores this process may run on; as many of them as the container or the cluster's job may keep busy."""
     cores = tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else tuple(range(os.cpu_count() or 1))
+    shares = [
+        int(quota) // int(period) for quota, period in _limits("cpu.max", cgroups, membership) if quota.isdigit()
+    ]
+    return cores[: max(1, min(shares, default=len(cores)))]
+
+
+def _limits(name: str, cgroups: Path, membership: Path) -> list[list[str]]:
+    """The words of a limit in the control group of this process and in all above it; a group may have none.
+
+    Control groups of version 2 only: https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
     try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
+        (own,) = (line[3:] for line in membership.read_text().splitlines() if line.startswith("0::"))
     except (OSError, ValueError):
-        return cores
-    return cores[: max(1, int(quota) // int(period))] if quota.isdigit() else cores
+        own = "/"
+    place = Path(own.strip("/"))
+    if ".." in place.parts:  # of a process that came from outside this container
+        place = Path()
+    paths = [cgroups / folder / name for folder in (place, *place.parents)]
+    return [path.read_text().split() for path in paths if path.is_file()]
 
 
 def checkout(repository: Path) -> Checkout:

@@ -2,14 +2,18 @@
 
 Warp compiles a kernel when it is first launched, and keeps it by its source and the GPU's architecture. So this starts
 the Newton engine with every character, takes a step and draws a frame; what a case launches later is then there. An
-image has the CPU's kernels in it; a GPU's are made on a machine that has one.
+image has the CPU's kernels in it; a GPU's are made on a machine that has one. Each scene has a process of its own: one
+after the other they take minutes.
 """
 
 import argparse
+import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,49 +24,49 @@ from rich.table import Table
 
 from mimickit.anim import load_character
 from mimickit.config.document import read_yaml
-from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
+from mimickit.config.engine_config import ENGINE_CONFIGS
 from mimickit.config.schema import build_kind
 from mimickit.devices import check_device
 from mimickit.engines import Prop, Scene, build_engine
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
+from mimickit.warp_settings import apply_warp_settings
 
 ENGINE_CONFIG = Path("data/engines/newton_engine.yaml")
 ASSETS = Path("data/assets")
 OBJECTS = "objects"  # below ASSETS: what stands beside a character
 FREE = "ball"  # the one of them that flies
 NUM_ENVS = 2
+HELD = (0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0)  # a root that does not move
 STEPS = 2  # on CUDA the first is captured into a graph, the second replays it
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """What one scene took: seconds, and files that are in the cache now and were not before."""
-
-    name: str
-    seconds: float
-    files: int
-
-
-def scenes(assets: Path = ASSETS) -> list[Scene]:
-    """Each character alone, and the first of them among everything that a character may meet.
+def scenes(assets: Path = ASSETS) -> dict[str, Scene]:
+    """By name: each character free, and held by its root; and one of them among everything that a character may meet.
 
     Raises InputError when there is no character.
     """
     models = sorted(path for path in assets.glob("*/*.xml") if path.parent.name != OBJECTS)
-    alone = [Scene(char_file=path, char_model=load_character(path)) for path in models]
-    if not alone:
+    free = {path.stem: Scene(char_file=path, char_model=load_character(path)) for path in models}
+    if not free:
         raise InputError(f"{assets}: no character in it")
+    held = {f"{name}, held": replace(scene, fixed_root_pose=HELD) for name, scene in free.items()}
     props = tuple(
         Prop(path.stem, path, (2.0 + place, 0.0, 1.0), fixed=path.stem != FREE)
         for place, path in enumerate(sorted((assets / OBJECTS).glob("*.xml")))
     )
-    return [*alone, replace(alone[0], props=props)]
+    first = next(iter(free))
+    return {**free, **held, f"{first} among objects": replace(free[first], props=props)}
 
 
-def compile_scene(scene: Scene, config: EngineConfig, device: torch.device) -> Compiled:
-    """Have everything compiled that simulating and drawing a scene needs."""
-    before, started = _cached_files(), time.perf_counter()
+def compile_scene(name: str, device_name: str) -> float:
+    """Have everything compiled that simulating and drawing one of ``scenes`` needs; seconds. Leaves warp's settings
+    changed, so it is for a process of its own."""
+    started = time.perf_counter()
+    apply_warp_settings()
+    device = check_device(device_name)
+    scene = scenes()[name]
+    config = build_kind(ENGINE_CONFIGS, "engine_name", read_yaml(ENGINE_CONFIG))
     engine = build_engine(config, scene, NUM_ENVS, device)
     action = torch.zeros(NUM_ENVS, scene.char_model.num_dofs, device=device)
     for _ in range(STEPS):
@@ -71,8 +75,16 @@ def compile_scene(scene: Scene, config: EngineConfig, device: torch.device) -> C
     seen = SceneSpec(scene.char_file, scene.char_model.body_names, show_reference=False, props=props)
     with Recorder(seen) as recorder:
         recorder.draw(engine.body_pos[0].cpu(), engine.body_rot[0].cpu())
-    name = scene.char_file.stem + (" among objects" if scene.props else "")
-    return Compiled(name, time.perf_counter() - started, len(_cached_files() - before))
+    return time.perf_counter() - started
+
+
+def compile_all(device: str, jobs: int, console: Console) -> dict[str, float]:
+    """Every scene, ``jobs`` at once, each in a process of its own: seconds by name."""
+    names = list(scenes())
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        work = {pool.submit(compile_scene, name, device): name for name in names}
+        done = track(as_completed(work), "compiling", total=len(work), console=console, transient=True)
+        return {work[each]: each.result() for each in done}
 
 
 def _cached_files() -> set[Path]:
@@ -83,23 +95,30 @@ def main(argv: Sequence[str]) -> int:
     """The command; returns the exit code, one of ``mimickit/errors.py``."""
     parser = argparse.ArgumentParser(prog="python -m mimickit.kernels", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0: that GPU's architecture (default: cpu)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, help="scenes at once (default: as many as cores)"
+    )
     options = parser.parse_args(argv)
+    if options.jobs < 1:
+        parser.error(f"--jobs {options.jobs}: at least 1")
     console = Console()
     try:
-        device = check_device(options.device)
+        check_device(options.device)
+        apply_warp_settings()
         warp.init()
-        config = build_kind(ENGINE_CONFIGS, "engine_name", read_yaml(ENGINE_CONFIG))
-        made = [
-            compile_scene(scene, config, device)
-            for scene in track(scenes(), "compiling", console=console, transient=True)
-        ]
+        before, started = _cached_files(), time.perf_counter()
+        seconds = compile_all(options.device, options.jobs, console)
     except Exception as error:
         return tell(classify(error))[1]
-    table = Table("scene", "seconds", "new files", box=None, pad_edge=False)
-    for each in made:
-        table.add_row(each.name, f"{each.seconds:.1f}", str(each.files))
+    table = Table("scene", "seconds", box=None, pad_edge=False)
+    for name in sorted(seconds):
+        table.add_row(name, f"{seconds[name]:.1f}")
     console.print(table)
-    console.print(f"kernels for {device} in {warp.config.kernel_cache_dir}", soft_wrap=True)
+    new = len(_cached_files() - before)
+    took = time.perf_counter() - started
+    console.print(
+        f"{new} new files for {options.device} in {warp.config.kernel_cache_dir}, {took:.0f} s", soft_wrap=True
+    )
     return 0
 
 

@@ -33,6 +33,7 @@ from mimickit.engines.mujoco_scene import (
 from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
 from mimickit.engines.props import PropState
 from mimickit.errors import CapacityError, InputError, MissingDataError
+from mimickit.warp_settings import apply_warp_settings
 
 # Which setting makes more room; an overflow of anything else is named as MuJoCo Warp names it.
 _CAPACITY_SETTINGS = {
@@ -158,7 +159,7 @@ class NewtonEngine(Engine):
     def __init__(self, config: NewtonEngineConfig, scene: Scene, num_envs: int, device: torch.device):
         super().__init__(config, scene, num_envs, device)
         require_control_mode(config, tuple(CONTROL_LAWS))
-        wp.config.log_level = wp.LOG_WARNING
+        apply_warp_settings()
         wp.init()
         self._wp_device = wp.device_from_torch(device)
         wp.set_device(self._wp_device)

@@ -49,7 +49,9 @@ def open_viewer(width: int, height: int, on_screen: bool) -> "ViewerGL":
     try:
         import warp as wp
 
-        wp.config.log_level = wp.LOG_WARNING  # its start-up lines say nothing about the picture
+        from mimickit.warp_settings import apply_warp_settings
+
+        apply_warp_settings()
         from newton.viewer import ViewerGL
 
         logging.getLogger("newton._src.viewer.gl.gui").setLevel(logging.ERROR)  # its panels are not used

@@ -125,3 +125,22 @@ def test_a_container_s_limits_count(tmp_path):
     (tmp_path / "memory.max").write_text("max\n")
     (tmp_path / "cpu.max").write_text("max 100000\n")
     assert (host_memory_gb(tmp_path), usable_cores(tmp_path)) == (machine, cores)
+
+
+def test_the_limits_of_a_cluster_s_job_count_and_of_all_that_it_is_in(tmp_path):
+    """As Slurm has it: the job's group has the memory, a group above it the cores, and others no file at all."""
+    member, job = tmp_path / "membership", tmp_path / "system.slice" / "job_7" / "step_0"
+    job.mkdir(parents=True)
+    machine, cores = host_memory_gb(tmp_path, member), usable_cores(tmp_path, member)
+    (job.parent / "memory.max").write_text("2000000000\n")
+    (job / "memory.max").write_text("max\n")
+    (tmp_path / "memory.max").write_text("3000000000\n")
+    (tmp_path / "system.slice" / "cpu.max").write_text("100000 100000\n")
+    (job / "cpu.max").write_text("900000 100000\n")
+    member.write_text("12:pids:/\n0::/system.slice/job_7/step_0\n")
+    assert host_memory_gb(tmp_path, member) == 2.0
+    assert usable_cores(tmp_path, member) == cores[:1]
+    member.write_text("0::/../../job_9\n")  # of a process that came into this container from outside
+    assert host_memory_gb(tmp_path, member) == 3.0
+    member.write_text("4:memory:/version_1\n")
+    assert (host_memory_gb(tmp_path, member), machine > 3.0) == (3.0, True)
