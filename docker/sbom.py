@@ -1,8 +1,7 @@
 """A bill of materials from ``pip inspect``: ``python3 docker/sbom.py inspect.json > sbom.cdx.json``.
 
-CycloneDX 1.6, the JSON form (https://cyclonedx.org/docs/1.6/json/): every Python distribution with its version, its
-licence as its metadata has it, and, for what came from an index, the SHA-256 of the archive. Standard library only: it
-runs on whatever Python a build machine has.
+CycloneDX 1.6, the JSON form (https://cyclonedx.org/docs/1.6/json/): every Python distribution with its version and its
+licence as its metadata has it. Standard library only: it runs on whatever Python a build machine has.
 """
 
 import json
@@ -50,9 +49,6 @@ def _component(installed: dict[str, Any]) -> dict[str, Any]:
         trove = [entry.split(" :: ")[-1] for entry in metadata.get("classifier", []) if entry.startswith("License ::")]
         if trove:
             component["licenses"] = [{"license": {"name": entry}} for entry in trove]
-    digest = installed.get("direct_url", {}).get("archive_info", {}).get("hashes", {}).get("sha256")
-    if digest:
-        component["hashes"] = [{"alg": "SHA-256", "content": digest}]
     return component
 
 

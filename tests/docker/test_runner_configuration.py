@@ -21,10 +21,12 @@ CONFIG = base64.b64encode(b'{".runner": "e30="}').decode()
 class GitHub(http.server.BaseHTTPRequestHandler):
     """Answers with what the test has put on the server, and keeps what it was asked."""
 
+    server: Any
+
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.asked.append((self.path, dict(self.headers), body))  # type: ignore[attr-defined]
-        status, headers, body = self.server.answer  # type: ignore[attr-defined]
+        self.server.asked.append((self.path, dict(self.headers), body))
+        status, headers, body = self.server.answer
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -32,7 +34,7 @@ class GitHub(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def do_GET(self) -> None:
-        self.server.asked.append((self.path, dict(self.headers), None))  # type: ignore[attr-defined]
+        self.server.asked.append((self.path, dict(self.headers), None))
         self.send_error(404)
 
     def log_message(self, *arguments: object) -> None:

@@ -7,27 +7,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.docker.scripts import changed
+
 RUNNER = Path(__file__).resolve().parents[2] / "docker" / "runner"
 BASH = shutil.which("bash") or "/bin/bash"
 KILLED = -signal.SIGKILL
-
-
-def changed(source: Path, target: Path, constants: Mapping[str, str]) -> Path:
-    """A copy of a script with other values of its constants, each of which it must have."""
-    lines = source.read_text().splitlines(keepends=True)
-    for name, value in constants.items():
-        (number,) = (n for n, line in enumerate(lines) if line.startswith(f"readonly {name}="))
-        lines[number] = f"readonly {name}={value}\n"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text("".join(lines))
-    target.chmod(0o755)
-    return target
 
 
 @dataclass(frozen=True)
