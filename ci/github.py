@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-SUMMARY_BYTES = 1024 * 1024  # GitHub refuses a longer summary of a step
 MAX_ANNOTATIONS = 10  # GitHub shows no more errors of one step
 
 

@@ -123,9 +123,9 @@ class Checkout:
         (self.store / "act.log").write_text(done.stdout + done.stderr)
         return Outcome(done.returncode, done.stdout + done.stderr, self.store)
 
-    def pull_request(self, **variables: str) -> Outcome:
+    def pull_request(self, head_repository: str = NAME, **variables: str) -> Outcome:
         """The pull request from the first commit to the last."""
-        head = {"sha": self.commits[-1], "ref": "change", "repo": {"full_name": NAME}}
+        head = {"sha": self.commits[-1], "ref": "change", "repo": {"full_name": head_repository}}
         base = {"sha": self.commits[0], "ref": "main", "repo": {"full_name": NAME}}
         payload = {
             "action": "synchronize",

@@ -63,10 +63,11 @@ def test_a_good_change_is_green_and_only_what_it_touches_is_run(changed: Checkou
     assert outcome.code == 0, outcome.printed[-6000:]
     assert verdict(outcome) == "all_pass True"
     assert rows(outcome) == {VIEW: "1", PACE: "1"}
-    assert {"plan", "plan-began-1", "plan-began-2", "shard-1", "shard-2", "merged"} <= set(outcome.artifacts())
+    shards = {f"shard-{index}-of-attempt-1" for index in (1, 2)}
+    assert {"plan", "plan-began-1", "plan-began-2", "merged", *shards} <= set(outcome.artifacts())
     assert not list((outcome.store / "artifacts").rglob("model*.pt"))
     assert list((outcome.store / "artifacts").rglob("contact_sheet.png"))
-    assert "all_pass True" in outcome.summary or "passed" in outcome.summary
+    assert outcome.summary.splitlines()[0] == "# all_pass True: 2 of 2 cases passed"
 
 
 def test_a_case_that_fails_is_red_and_annotated(changed: Checkout) -> None:
@@ -74,7 +75,7 @@ def test_a_case_that_fails_is_red_and_annotated(changed: Checkout) -> None:
     outcome = changed.pull_request()
     is_red(outcome)
     assert rows(outcome) == {VIEW: "0", PACE: "1"}
-    assert f"file=args/{VIEW}.txt,title={VIEW}%3A input" in outcome.printed or f"{VIEW}: input" in outcome.printed
+    assert f"::error file=args/{VIEW}.txt,title={VIEW}%3A input::" in outcome.of_job("all_pass")
 
 
 def test_a_leg_that_is_cancelled_is_red(changed: Checkout) -> None:
@@ -90,7 +91,7 @@ def test_a_shard_that_is_not_handed_over_is_red(changed: Checkout) -> None:
     outcome = changed.pull_request()
     is_red(outcome)
     assert "shard 2/2 did not come back" in outcome.printed
-    assert "shard-2" not in outcome.artifacts()
+    assert not [name for name in outcome.artifacts() if name.startswith("shard-2")]
 
 
 def test_an_empty_matrix_is_red(changed: Checkout) -> None:
@@ -101,6 +102,16 @@ def test_an_empty_matrix_is_red(changed: Checkout) -> None:
     is_red(outcome)
     assert "the job plan: failure" in outcome.printed
     assert "the job cases: skipped" in outcome.printed
+
+
+def test_a_fork_that_nobody_can_have_approved_is_red_and_runs_nothing(changed: Checkout) -> None:
+    """The environment has no reviewers: GitHub would let it pass."""
+    outcome = changed.pull_request("stranger/mimickit")
+    is_red(outcome)
+    assert "the environment fork-pull-requests has no required reviewers" in outcome.printed
+    assert "repos/someone/mimickit/environments/fork-pull-requests" in (outcome.store / "gh").read_text()
+    assert "ci e2e" not in outcome.printed
+    assert outcome.artifacts() == []
 
 
 def test_a_runner_that_is_lost_before_its_first_step_is_replaced_once(changed: Checkout) -> None:

@@ -1,5 +1,7 @@
 """The workflows and the container's files, held against what they promise; no workflow is run here."""
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -42,11 +44,17 @@ def steps() -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def run(program: str, *arguments: str | Path) -> None:
-    """A linter of the environment; it must have nothing to say."""
-    found = shutil.which(program, path=str(Path(sys.executable).parent)) or shutil.which(program)
-    assert found is not None, f"{program} is not installed: python -m pip install -c constraints.txt -e .[dev]"
-    done = subprocess.run([found, *map(str, arguments)], cwd=REPOSITORY, capture_output=True, text=True, check=False)
+def program(name: str) -> str:
+    """A program of the environment, or of the machine."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    assert found is not None, f"{name} is not installed: python -m pip install -c constraints.txt -e .[dev]"
+    return found
+
+
+def run(linter: str, *arguments: str | Path) -> None:
+    """A linter must have nothing to say."""
+    command = [program(linter), *map(str, arguments)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -55,7 +63,14 @@ def test_zizmor_finds_nothing() -> None:
 
 
 def test_actionlint_finds_nothing() -> None:
-    run("actionlint", *WORKFLOWS)
+    """With the scripts of the steps, by shellcheck."""
+    run("actionlint", "-shellcheck", program("shellcheck"), *WORKFLOWS)
+
+
+def test_shellcheck_finds_nothing() -> None:
+    scripts = [*REPOSITORY.glob("docker/**/*.sh"), *GITHUB.glob("actions/*/*.sh"), REPOSITORY / ".ci" / "run"]
+    assert len(scripts) > 8
+    run("shellcheck", *scripts)
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -231,13 +246,91 @@ def test_planning_installs_what_it_imports() -> None:
     assert found <= allowed
 
 
+def test_the_bases_of_the_image_are_the_same_everywhere() -> None:
+    dockerfile = (REPOSITORY / "docker" / "Dockerfile").read_text()
+    cuda = re.search(r"^ARG BASE=(\S+)$", dockerfile, re.MULTILINE)
+    assert cuda is not None
+    cpu = read(REPOSITORY / "docker" / "compose.cpu.yaml")["x-build"]["build"]["args"]["BASE"]
+    rows = workflow("image.yml")["jobs"]["build"]["strategy"]["matrix"]["include"]
+    assert {row["variant"]: row["base"] for row in rows} == {"cuda": cuda[1], "cpu": cpu}
+    action = (GITHUB / "actions" / "image" / "action.yml").read_text()
+    assert f"'{cpu}' || '{cuda[1]}'" in action
+
+
+def test_settings_are_committed_and_variables_go_over_them(tmp_path: Path) -> None:
+    """A fork's run has no variables, so what it needs is in the file."""
+
+    def outputs(variables: str, file: str | None = None) -> dict[str, str]:
+        place = tmp_path / "output"
+        place.unlink(missing_ok=True)
+        environment = {**os.environ, "VARIABLES": variables, "GITHUB_OUTPUT": str(place)}
+        folder = REPOSITORY
+        if file is not None:
+            folder = tmp_path
+            (tmp_path / ".github").mkdir(exist_ok=True)
+            (tmp_path / ".github" / "matrix.json").write_text(file)
+        script = str(GITHUB / "actions" / "settings" / "settings.py")
+        done = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True)
+        if done.returncode != 0:
+            return {"error": done.stdout}
+        return dict(line.split("=", 1) for line in place.read_text().splitlines())
+
+    committed = outputs("{}")
+    assert committed == outputs("null") | {}
+    assert committed["profile"] == "pr"
+    assert committed["device"] == ""
+    assert json.loads(committed["runner_labels"]) == ["self-hosted", "linux", "x64", "gpu"]
+    given = json.dumps({"PROFILE": "smoke", "SHARDS": "3", "RUNNER_LABELS": '["mimickit-gpu"]', "OTHER": "x"})
+    assert outputs(given) == {**committed, "profile": "smoke", "shards": "3", "runner_labels": '["mimickit-gpu"]'}
+    for wrong in ({"SHARDS": "0"}, {"SHARDS": "many"}, {"DEVICE": "tpu"}, {"RUNNER_LABELS": "[]"}, {"PROFILE": "a b"}):
+        (name,) = wrong
+        assert f"the variable {name}" in outputs(json.dumps(wrong))["error"]
+    assert "its keys are profile, expected" in outputs("{}", '{"profile": "pr"}')["error"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "outputs"),
+    [
+        ("echo sha256:77", 0, {"reference": "ghcr.io/some/one/environment@sha256:77"}),
+        ("echo 'ERROR: ghcr.io/x: not found' >&2; exit 1", 0, {}),
+        ("echo 'ERROR: 401 Unauthorized' >&2; exit 1", 1, {}),
+        ("echo 'ERROR: i/o timeout' >&2; exit 1", 1, {}),
+    ],
+)
+def test_an_image_is_built_only_when_the_registry_says_that_it_is_not_there(
+    tmp_path: Path, answer: str, code: int, outputs: dict[str, str]
+) -> None:
+    (tmp_path / "docker").write_text(f"#!/bin/sh\n{answer}\n")
+    (tmp_path / "docker").chmod(0o755)
+    given = {
+        "REGISTRY": "ghcr.io",
+        "VARIANT": "cpu",
+        "CONTENT": "0123456789abcdef0123",
+        "GITHUB_REPOSITORY": "Some/One",
+    }
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    environment = {**os.environ, **given, "PATH": path, "GITHUB_OUTPUT": str(tmp_path / "output")}
+    done = subprocess.run([GITHUB / "actions" / "image" / "find.sh"], env=environment, capture_output=True, text=True)
+    assert done.returncode == code, done.stdout
+    found = dict(line.split("=", 1) for line in (tmp_path / "output").read_text().splitlines())
+    name = "ghcr.io/some/one/environment"
+    assert found == {"name": name, "tag": f"{name}:cpu-0123456789abcdef", **outputs}
+
+
+def test_of_several_attempts_the_newest_counts(tmp_path: Path) -> None:
+    for name in ("shard-1-of-attempt-1", "shard-2-of-attempt-1", "shard-2-of-attempt-10", "shard-2-of-attempt-9", "x"):
+        (tmp_path / name).mkdir()
+    subprocess.run([GITHUB / "actions" / "verdict" / "newest.sh", tmp_path], check=True, capture_output=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["shard-1-of-attempt-1", "shard-2-of-attempt-10", "x"]
+
+
 def test_compose_files_have_the_same_services() -> None:
     services = read(REPOSITORY / "docker" / "services.yaml")["services"]
     for name in ("compose.yaml", "compose.cpu.yaml"):
         own = read(REPOSITORY / "docker" / name)["services"]
         assert set(own) == set(services) == {"e2e", "train", "doctor", "kernels", "dashboard"}
         assert {about["extends"]["service"] for about in own.values()} == set(own)
-    assert read(REPOSITORY / "compose.yaml") == {"include": ["docker/compose.yaml"]}
+    assert read(REPOSITORY / "compose.yaml") == {"name": "mimickit", "include": ["docker/compose.yaml"]}
     gpu = read(REPOSITORY / "docker" / "compose.yaml")["services"]
     for name in ("e2e", "train", "doctor", "kernels"):
         (device,) = gpu[name]["deploy"]["resources"]["reservations"]["devices"]

@@ -7,9 +7,12 @@ name="$REGISTRY/${GITHUB_REPOSITORY,,}/environment"
 tag="$name:$VARIANT-${CONTENT:0:16}"
 echo "name=$name" >> "$GITHUB_OUTPUT"
 echo "tag=$tag" >> "$GITHUB_OUTPUT"
-if digest="$(docker buildx imagetools inspect "$tag" --format '{{.Manifest.Digest}}')"; then
-    echo "$tag is there: $digest"
-    echo "reference=$name@$digest" >> "$GITHUB_OUTPUT"
-else
+if answer="$(docker buildx imagetools inspect "$tag" --format '{{.Manifest.Digest}}' 2>&1)"; then
+    echo "$tag is there: $answer"
+    echo "reference=$name@$answer" >> "$GITHUB_OUTPUT"
+elif [[ "$answer" == *"not found"* ]]; then
     echo "$tag is not there, and will be built"
+else
+    echo "::error title=image::$REGISTRY does not say whether it has $tag: ${answer//$'\n'/ }"
+    exit 1
 fi

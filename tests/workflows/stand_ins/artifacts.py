@@ -1,6 +1,7 @@
 """Artifacts of a workflow in a folder, as the actions that hand them over treat names, paths and patterns."""
 
 import fnmatch
+import glob
 import os
 import shutil
 import sys
@@ -17,19 +18,33 @@ def upload() -> int:
             print(f"::error::an artifact with the name {name} already exists")
             return 1
         shutil.rmtree(target)
-    left_out = [word[1:].replace("/**/", "/*") for word in words if word.startswith("!")]
-    (source,) = (Path(word) for word in words if not word.startswith("!"))
-    files = [source] if source.is_file() else [path for path in source.rglob("*") if path.is_file()]
-    kept = [path for path in files if not any(fnmatch.fnmatch(str(path), pattern) for pattern in left_out)]
-    if not kept:
-        print(f"{'::error::' if os.environ['IF_NONE'] == 'error' else ''}no files were found with the path {source}")
+    wanted = [word for word in words if not word.startswith("!")]
+    left_out = [word[1:] for word in words if word.startswith("!")]
+    files = {file for word in wanted for file in _files(word) if not any(_matches(file, other) for other in left_out)}
+    if not files:
+        print(f"{'::error::' if os.environ['IF_NONE'] == 'error' else ''}no files were found with the path {wanted}")
         return int(os.environ["IF_NONE"] == "error")
-    for path in kept:
-        place = target / (path.name if source.is_file() else path.relative_to(source))
+    # Names begin below what all that was searched has in common.
+    searched = {Path(word.partition("*")[0]) for word in wanted}
+    below = Path(os.path.commonpath([path.parent if path.is_file() else path for path in searched]))
+    for file in files:
+        place = target / file.relative_to(below)
         place.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, place)
-    print(f"{name}: {len(kept)} files")
+        shutil.copyfile(file, place)
+    print(f"{name}: {len(files)} files")
     return 0
+
+
+def _files(word: str) -> list[Path]:
+    """What a path or a pattern stands for; files whose names begin with a dot are never among it."""
+    found = [Path(path) for path in glob.glob(word, recursive=True)]
+    below = [path for folder in found if folder.is_dir() for path in folder.rglob("*")]
+    hidden = [path for path in below if any(part.startswith(".") for part in path.parts)]
+    return [path for path in [*found, *below] if path.is_file() and path not in hidden]
+
+
+def _matches(file: Path, pattern: str) -> bool:
+    return fnmatch.fnmatch(str(file), pattern.replace("/**/", "/*"))
 
 
 def download() -> int:
