@@ -18,6 +18,7 @@ from ci.environment import ensure_environment  # noqa: E402
 # How long a program may take after Ctrl-C to end its own children: the matrix gives a long training 300 s to write its
 # checkpoint (ci/run/stages.py), and the training's supervisor 10 s more. A second Ctrl-C ends them at once.
 STOP_SECONDS = 330.0
+PROCESSES = ("--numprocesses", "auto", "--maxprocesses", "8")  # of pytest
 
 nox.options.sessions = ["lint", "tests"]
 
@@ -37,14 +38,14 @@ def run(session: nox.Session, *command: str) -> None:
 
 @nox.session(venv_backend="none")
 def tests(session: nox.Session) -> None:
-    """Run the test suite: nox -s tests -- [pytest arguments]."""
-    run(session, "pytest", *session.posargs)
+    """Run the test suite, a process per core: nox -s tests -- [pytest arguments, such as --numprocesses 0]."""
+    run(session, "pytest", *PROCESSES, *session.posargs)
 
 
 @nox.session(venv_backend="none")
 def workflows(session: nox.Session) -> None:
     """Run the GitHub workflows with act, on this machine: nox -s workflows -- [pytest arguments]."""
-    run(session, "pytest", "-m", "workflows", "tests/workflows", *session.posargs)
+    run(session, "pytest", *PROCESSES, "-m", "workflows", "tests/workflows", *session.posargs)
 
 
 @nox.session(venv_backend="none")

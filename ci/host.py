@@ -111,9 +111,7 @@ def host_memory_gb(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> fl
 def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> tuple[int, ...]:
     """The cores this process may run on; as many of them as the container or the cluster's job may keep busy."""
     cores = tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else tuple(range(os.cpu_count() or 1))
-    shares = [
-        int(quota) // int(period) for quota, period in _limits("cpu.max", cgroups, membership) if quota.isdigit()
-    ]
+    shares = [int(quota) // int(period) for quota, period in _limits("cpu.max", cgroups, membership) if quota.isdigit()]
     return cores[: max(1, min(shares, default=len(cores)))]
 
 

@@ -2,7 +2,7 @@
 
 Warp compiles a kernel when it is first launched, and keeps it by its source and the GPU's architecture. So this starts
 the Newton engine with every character, takes a step and draws a frame; what a case launches later is then there. An
-image has the CPU's kernels in it; a GPU's are made on a machine that has one. Each scene has a process of its own: one
+image has the CPU's kernels in it; a GPU's are made on a machine that has one. Several processes share the scenes: one
 after the other they take minutes.
 """
 
@@ -61,7 +61,7 @@ def scenes(assets: Path = ASSETS) -> dict[str, Scene]:
 
 def compile_scene(name: str, device_name: str) -> float:
     """Have everything compiled that simulating and drawing one of ``scenes`` needs; seconds. Leaves warp's settings
-    changed, so it is for a process of its own."""
+    changed, so it is for a process of ``compile_all``."""
     started = time.perf_counter()
     apply_warp_settings()
     device = check_device(device_name)
@@ -79,9 +79,9 @@ def compile_scene(name: str, device_name: str) -> float:
 
 
 def compile_all(device: str, jobs: int, console: Console) -> dict[str, float]:
-    """Every scene, ``jobs`` at once, each in a process of its own: seconds by name."""
+    """Every scene, shared by ``jobs`` processes: seconds by name."""
     names = list(scenes())
-    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         work = {pool.submit(compile_scene, name, device): name for name in names}
         done = track(as_completed(work), "compiling", total=len(work), console=console, transient=True)
         return {work[each]: each.result() for each in done}

@@ -1,7 +1,7 @@
 """noxfile.py stays light, and its sessions stay thin."""
 
 import contextlib
-import importlib.util
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 HEAVY = {"torch", "warp", "newton", "mujoco", "numpy", "scipy"}
+PROCESSES = ("--numprocesses", "auto", "--maxprocesses", "8")
 IMPORT = """
 import sys, time
 started = time.perf_counter()
@@ -52,16 +53,15 @@ class Session:
 
 @pytest.fixture(scope="module")
 def noxfile():
-    spec = importlib.util.spec_from_file_location("noxfile_under_test", REPOSITORY / "noxfile.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module("noxfile")  # nox warns of sessions that are made twice
 
 
 @pytest.mark.parametrize(
     ("name", "commands"),
     [
-        ("tests", [("-m", "pytest", "-x", "y")]),
+        ("tests", [("-m", "pytest", *PROCESSES, "-x", "y")]),
+        ("workflows", [("-m", "pytest", *PROCESSES, "-m", "workflows", "tests/workflows", "-x", "y")]),
+        ("container", [("-m", "pytest", "-m", "container", "tests/docker", "-rA", "-x", "y")]),
         ("lint", [("-m", "ruff", "check", "."), ("-m", "mypy")]),
         ("data", [("-m", "mimickit.data", "build", "-x", "y")]),
         ("e2e", [("-m", "ci", "e2e", "-x", "y")]),

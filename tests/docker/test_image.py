@@ -10,7 +10,7 @@ import pytest
 
 from docker.sbom import bill_of_materials
 
-CASE = "view_motion_humanoid_args"
+CASE = "view_motion_humanoid_sword_shield_args"
 MOTIONS = Path(__file__).resolve().parents[2] / "data" / "motions"
 pytestmark = pytest.mark.container
 
@@ -61,7 +61,7 @@ def test_a_signal_reaches_the_command(image):
 
 def test_a_case_from_training_to_film(image, output):
     """As anybody: user 1234, without a network, and the clips from outside."""
-    shutil.copytree(MOTIONS / "humanoid", output.parent / "motions" / "humanoid")
+    shutil.copytree(MOTIONS / "sword_shield", output.parent / "motions" / "sword_shield")
     for path in [output.parent, *output.parent.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
     options = ["--user", "1234:1234", "--volume", f"{output}:/opt/mimickit/output"]
