@@ -4,6 +4,7 @@ import csv
 import hashlib
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,10 +18,14 @@ QUERY_SECONDS = 30.0
 
 CGROUPS = Path("/sys/fs/cgroup")
 MEMBERSHIP = Path("/proc/self/cgroup")
+MEMORY = Path("/proc/meminfo")
 
 IMAGE_REVISION = "MIMICKIT_REVISION"  # docker/Dockerfile
+DIRTY = "-dirty"  # what git describe --dirty puts after a commit
 # Where a new file that nobody has committed changes what runs.
 CODE = ("args", "ci", "data", "mimickit")
+# What is written there while it runs: in an image, volumes.
+WRITTEN = ("data/models", "data/motions")
 
 # Distributions an engine cannot run without, by the engine_name of its file.
 ENGINE_PACKAGES = {
@@ -42,7 +47,11 @@ class Gpu:
 
 @dataclass(frozen=True)
 class Checkout:
-    """Which code this is. ``changes`` is a fingerprint of what differs from the commit, '' when nothing does."""
+    """Which code this is.
+
+    ``changes`` is a fingerprint of what differs from the commit, '' when nothing does. Where that cannot be told from
+    the rest, in an image that was made from a changed tree, it is one of all the code. So two of different code differ.
+    """
 
     commit: str
     dirty: bool
@@ -104,19 +113,39 @@ def _gpu_memory(mebibytes: str) -> float:
 def host_memory_gb(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> float:
     """The memory of this machine, or of the container or the cluster's job where that is less, in 1e9 bytes."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limits = [int(limit) for limit, *_ in _limits("memory.max", cgroups, membership) if limit.isdigit()]
+    limits = [limit for _, limit in _memory_limits(cgroups, membership)]
     return min([machine, *limits]) / 1e9
+
+
+def free_memory_gb(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP, memory: Path = MEMORY) -> float | None:
+    """What of ``host_memory_gb`` nobody uses now, in 1e9 bytes; None where the system does not say."""
+    try:
+        machine = re.search(r"^MemAvailable:\s+(\d+) kB$", memory.read_text(), re.MULTILINE)
+    except OSError:
+        return None
+    if machine is None:
+        return None
+    limits = _memory_limits(cgroups, membership)
+    frees = [limit - int((group / "memory.current").read_text()) for group, limit in limits]
+    return min([int(machine[1]) * 1024, *frees]) / 1e9
 
 
 def usable_cores(cgroups: Path = CGROUPS, membership: Path = MEMBERSHIP) -> tuple[int, ...]:
     """The cores this process may run on; as many of them as the container or the cluster's job may keep busy."""
     cores = tuple(sorted(os.sched_getaffinity(0))) if sys.platform == "linux" else tuple(range(os.cpu_count() or 1))
-    shares = [int(quota) // int(period) for quota, period in _limits("cpu.max", cgroups, membership) if quota.isdigit()]
+    limits = [words for _, words in _limits("cpu.max", cgroups, membership)]
+    shares = [int(quota) // int(period) for quota, period in limits if quota.isdigit()]
     return cores[: max(1, min(shares, default=len(cores)))]
 
 
-def _limits(name: str, cgroups: Path, membership: Path) -> list[list[str]]:
-    """The words of a limit in the control group of this process and in all above it; a group may have none.
+def _memory_limits(cgroups: Path, membership: Path) -> list[tuple[Path, int]]:
+    """The groups that have a limit of memory, and the bytes."""
+    limits = _limits("memory.max", cgroups, membership)
+    return [(group, int(limit)) for group, (limit, *_) in limits if limit.isdigit()]
+
+
+def _limits(name: str, cgroups: Path, membership: Path) -> list[tuple[Path, list[str]]]:
+    """The control group of this process and all above it, with the words of a limit; without those that have none.
 
     Control groups of version 2 only: https://docs.kernel.org/admin-guide/cgroup-v2.html
     """
@@ -127,18 +156,21 @@ def _limits(name: str, cgroups: Path, membership: Path) -> list[list[str]]:
     place = Path(own.strip("/"))
     if ".." in place.parts:  # of a process that came from outside this container
         place = Path()
-    paths = [cgroups / folder / name for folder in (place, *place.parents)]
-    return [path.read_text().split() for path in paths if path.is_file()]
+    groups = [cgroups / folder for folder in (place, *place.parents)]
+    return [(group, (group / name).read_text().split()) for group in groups if (group / name).is_file()]
 
 
 def checkout(repository: Path) -> Checkout:
     """The commit, and a fingerprint of what differs from it: tracked files, and new ones where code and data are.
 
-    For a copy that is no git checkout, the commit that an image says it was made from, or 'unknown'. UsageError when it
-    is a checkout and git does not answer: two machines that both do not know would agree.
+    For a copy that is no git checkout, the commit that an image says it was made from, or 'unknown'; with a fingerprint
+    of all its code where the image says that the tree was changed. UsageError when it is a checkout and git does not
+    answer: two machines that both do not know would agree.
     """
     if not (repository / ".git").exists():
-        return Checkout(os.environ.get(IMAGE_REVISION) or "unknown", False, "")
+        revision = os.environ.get(IMAGE_REVISION, "")
+        dirty = revision.endswith(DIRTY)
+        return Checkout(revision.removesuffix(DIRTY) or "unknown", dirty, _contents(repository) if dirty else "")
     try:
         commit = _git(repository, "rev-parse", "HEAD").decode().strip()
         digest = hashlib.sha256(_git(repository, "diff", "HEAD", "--no-ext-diff", "--binary"))
@@ -155,6 +187,18 @@ def checkout(repository: Path) -> Checkout:
             f"git config --global --add safe.directory {repository}"
         ) from error
     return Checkout(commit, not clean, "" if clean else digest.hexdigest()[:16])
+
+
+def _contents(repository: Path) -> str:
+    """A fingerprint of every file where code and data are, but for what runs write there."""
+    written = [repository / folder for folder in WRITTEN]
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in CODE for path in (repository / folder).rglob("*")):
+        its_own = path.is_file() and "__pycache__" not in path.parts and not set(written) & set(path.parents)
+        if its_own:
+            name = path.relative_to(repository).as_posix().encode()
+            digest.update(name + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 def require_packages(names: Sequence[str]) -> None:

@@ -16,6 +16,11 @@ PROGRAMS = ("sbatch", "srun", "squeue", "scancel")  # sacct answers only where t
 SECONDS = 60.0  # for one question to Slurm
 UNKNOWN = "UNKNOWN"  # nobody answers, for now
 GONE = "GONE"  # Slurm answers, and does not know the job
+PENDING = "PENDING"
+NO_REASON = ("", "None")  # of a job that has just been submitted: nobody has looked at it yet
+# Lines of sacct and squeue; why a job waits is any text.
+ACCOUNTED = re.compile(r"([^|\s]+)\|([A-Z_]+)(?: by \S+)?()")
+QUEUED = re.compile(r"([^|\s]+)\|([A-Z_]+)\|(.*)")
 LOST = frozenset(("BOOT_FAIL", "NODE_FAIL", "PREEMPTED", "REVOKED"))
 ENDED = LOST | {
     *("CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "OUT_OF_MEMORY", "RECONFIG_FAIL", "TIMEOUT"),
@@ -41,20 +46,24 @@ def submit(opened: "AutoExecutor", functions: Sequence[Callable[[], int]]) -> "l
 
 
 def ask(jobs: "Sequence[Job[int]]") -> Answer:
-    """The states: sacct knows how jobs ended, squeue knows those that have just been submitted.
+    """The states: sacct knows how jobs ended, squeue knows those that have just been submitted, and why jobs wait.
 
     submitit's own watcher asks sacct alone, takes a suspended job for an ended one and a preempted one for a waiting.
     """
     wanted = [job.job_id for job in jobs]
     arrays = ",".join(sorted({job.partition("_")[0] for job in wanted}))
-    known, _ = _states(
-        "sacct", "--allocations", "--noheader", "--parsable2", "--format=JobID,State", f"--jobs={arrays}"
+    known, _, _ = _asked(
+        ACCOUNTED, "sacct", "--allocations", "--noheader", "--parsable2", "--format=JobID,State", f"--jobs={arrays}"
     )
-    if set(wanted) <= known.keys():
+    if set(wanted) <= known.keys() and PENDING not in {known[job] for job in wanted}:
         return Answer({job: known[job] for job in wanted})
-    queued, complaint = _states("squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T")
+    queued, whys, complaint = _asked(
+        QUEUED, "squeue", "--me", "--array", "--states=all", "--noheader", "--format=%i|%T|%r"
+    )
     otherwise = UNKNOWN if complaint else GONE
-    return Answer({job: known.get(job) or queued.get(job) or otherwise for job in wanted}, complaint)
+    states = {job: known.get(job) or queued.get(job) or otherwise for job in wanted}
+    waiting = [job for job in wanted if states[job] == queued.get(job) == PENDING]
+    return Answer(states, complaint, {job: whys[job] for job in waiting if whys[job] not in NO_REASON})
 
 
 def cancel(jobs: "Sequence[Job[int]]", at_once: bool) -> str:
@@ -72,15 +81,20 @@ def _outside_of_jobs() -> AbstractContextManager[None]:
     return context
 
 
-def _states(*command: str) -> tuple[dict[str, str], str]:
-    """The states by job id that a program prints, or why it does not."""
+def _asked(row: re.Pattern[str], *command: str) -> tuple[dict[str, str], dict[str, str], str]:
+    """The states and the reasons by job id that a program prints, and why it could not be heard, or ''."""
     printed, complaint = _printed(*command)
-    found: dict[str, str] = {}
-    for line in printed.splitlines():
-        ids, _, state = line.strip().partition("|")
-        if state.strip():
-            found.update(dict.fromkeys(_expanded(ids), state.split()[0]))  # CANCELLED of "CANCELLED by 1000"
-    return found, complaint
+    states: dict[str, str] = {}
+    reasons: dict[str, str] = {}
+    for line in filter(lambda line: "|" in line, printed.splitlines()):  # what a cluster greets with is no row
+        match = row.fullmatch(line.strip())
+        if match is None:  # it may be one of our jobs, which must not pass for one that is gone
+            complaint = f"{command[0]}: {line.strip()!r} is not understood"
+            continue
+        ids, state, reason = match.groups()
+        for job in _expanded(ids):
+            states[job], reasons[job] = state, reason.strip()
+    return states, reasons, complaint
 
 
 def _printed(*command: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +25,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The state of each job by its id; and, where nobody could say it, why."""
+    """The state of each job by its id, and of those that wait why they do, as far as that is known.
+
+    ``complaint`` is why something could not be asked.
+    """
 
     states: Mapping[str, str]
     complaint: str = ""
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 def import_submitit() -> Any:

@@ -44,6 +44,7 @@ class Shard:
     task: ShardJob
     job: "Job[int] | None" = None
     state: str = SUBMITTED
+    reason: str = ""  # why its job waits
     submitted: float = 0.0
     ended: float | None = None  # when its job was first seen in a state after which nothing more comes
     over: bool = False
@@ -54,6 +55,11 @@ class Shard:
     @property
     def id(self) -> str:
         return self.job.job_id if self.job is not None else ""
+
+    @property
+    def status(self) -> str:
+        """'PENDING (PartitionTimeLimit)': the state, and why the job is in it where that is known."""
+        return f"{self.state} ({self.reason})" if self.reason else self.state
 
     @property
     def log(self) -> Path | None:
@@ -77,7 +83,8 @@ class Watch:
         self.executor: Executor = EXECUTORS[executor]
         self.stopped = False  # there was a job to cancel
         self.began = time.monotonic()
-        self.complaint = ""
+        self.complaint = ""  # of the last question about the jobs
+        self.refusal = ""  # of the last try to cancel them
 
     def submit_all(self) -> None:
         """Raises SubmissionError; then no job was submitted."""
@@ -111,7 +118,8 @@ class Watch:
     def _submit(self, shards: Sequence[Shard]) -> None:
         jobs = submit(self.name, self.opened, [partial(run_shard, shard.task) for shard in shards])
         for shard, job in zip(shards, jobs, strict=True):
-            shard.job, shard.state, shard.submitted, shard.ended = job, SUBMITTED, time.monotonic(), None
+            shard.job, shard.submitted, shard.ended = job, time.monotonic(), None
+            shard.state, shard.reason = SUBMITTED, ""
         for shard in shards:
             self._tell(shard)
         self._write()
@@ -127,10 +135,13 @@ class Watch:
                 self._cancel(at_once=False)
             if self.stop.insisted and not insisted:
                 insisted, next_look = True, time.monotonic()
+                self.refusal = ""  # another wish: what comes of it is told anew
                 self._cancel(at_once=True)
             now = time.monotonic()
             if now >= next_look:
                 self._look()
+                if self.stopped and self.refusal:
+                    self._cancel(at_once=insisted)
                 poll = self.executor.poll_seconds
                 next_look = time.monotonic() + (min(poll, STOPPING_SECONDS) if self.stopped else poll)
             self.display.show([_activity(shard) for shard in self._open], self._standing())
@@ -143,23 +154,28 @@ class Watch:
         answer = self.executor.ask([shard.job for shard in self._open if shard.job is not None])
         if answer.complaint != self.complaint:
             self.complaint = answer.complaint
-            silent = f"the states of jobs are not to be had: {answer.complaint}"
-            self.display.line(f"  {silent if answer.complaint else 'the states of jobs are to be had again'}")
+            self.display.line(f"  asking about the jobs: {answer.complaint or 'all is answered again'}")
+        changed = False
         for shard in self._open:
-            state = answer.states[shard.id]
-            if state != shard.state:
-                shard.state = state
+            news = answer.states[shard.id], answer.reasons.get(shard.id, "")
+            if answer.complaint and news == (shard.state, ""):  # that nobody could say why is no news
+                news = shard.state, shard.reason
+            if news != (shard.state, shard.reason):
+                shard.state, shard.reason = news
+                changed = True
                 self._tell(shard)
             if _has_result(shard):
                 _read_result(shard)
             if shard.note or (shard.code is not None and shard.code < ENDED_BY_SIGNAL):
                 self._close(shard)
-            elif state in self.executor.ended:
+            elif shard.state in self.executor.ended:
                 shard.ended = shard.ended or time.monotonic()
                 if time.monotonic() - shard.ended >= self.executor.result_seconds:
                     self._give_up(shard)
             else:
                 shard.ended = None
+        if changed:
+            self._write()
 
     def _give_up(self, shard: Shard) -> None:
         """Its job was lost, or ended, on the way: it has no result, or says that a signal ended the run."""
@@ -190,18 +206,22 @@ class Watch:
         self._write()
 
     def _cancel(self, at_once: bool) -> None:
-        """Have every job end. The file is for those that are just starting, and heed no signal yet."""
+        """Have every job end that has not. The file is for those that are just starting, and heed no signal yet.
+
+        Where ``refusal`` says afterwards that it went wrong, it is to be tried again; the same refusal is told once.
+        """
+        before = self.refusal
         try:
             write_text(cancelled_file(self.folder), "")
         finally:  # on a full disk, too
-            jobs = [shard.job for shard in self._open if shard.job is not None]
-            complaint = self.executor.cancel(jobs, at_once) if jobs else ""
-        if complaint:
-            self.display.line(f"  cancelling: {complaint}")
+            jobs = [shard.job for shard in self._open if shard.job is not None and shard.ended is None]
+            self.refusal = self.executor.cancel(jobs, at_once) if jobs else ""
+        if self.refusal != before:
+            self.display.line(f"  cancelling: {self.refusal or 'done'}")
 
     def _tell(self, shard: Shard, news: str = "") -> None:
         seconds = clock(time.monotonic() - shard.submitted)
-        self.display.line(f"  shard {shard.title}  job {shard.id}  {seconds}: {news or shard.state}")
+        self.display.line(f"  shard {shard.title}  job {shard.id}  {seconds}: {news or shard.status}")
 
     def _standing(self) -> Standing:
         over = [shard for shard in self.shards if shard.over]
@@ -215,6 +235,7 @@ class Watch:
                 "shard": shard.title,
                 "job": shard.id,
                 "state": shard.state,
+                "reason": shard.reason,
                 "exit_code": shard.code,
                 "note": shard.note,
                 "root": str(shard.task.root),
@@ -227,7 +248,7 @@ class Watch:
 
 
 def _activity(shard: Shard) -> Activity:
-    return Activity(f"shard {shard.title}", rung=f"job {shard.id}", stage=shard.state, started=shard.submitted)
+    return Activity(f"shard {shard.title}", rung=f"job {shard.id}", stage=shard.status, started=shard.submitted)
 
 
 def _read_result(shard: Shard) -> None:

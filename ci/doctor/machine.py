@@ -44,6 +44,16 @@ class Machine:
     probe_seconds: float = PROBE_SECONDS
     engine_seconds: float = ENGINE_SECONDS
 
+    @property
+    def cgroups(self) -> Path:
+        """The tree of control groups, where limits are."""
+        return self.root / "sys/fs/cgroup"
+
+    @property
+    def membership(self) -> Path:
+        """In which of them this process is."""
+        return self.root / "proc/self/cgroup"
+
     @cached_property
     def gpus(self) -> Gpus:
         """What the driver says, compared with the devices in /dev."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from ci.doctor.finding import Finding, few, fix, look, ok, worst
 from ci.doctor.machine import INSTALL, Machine, installed_version
 from ci.environment import MINIMUM_PYTHON
-from ci.host import checkout
+from ci.host import checkout, free_memory_gb, usable_cores
 from mimickit.data.files import default_cache
 
 GB = 1e9
@@ -108,42 +108,20 @@ def _room(name: str, folder: Path, least: tuple[float, float], remedy: str) -> F
 
 
 def check_memory(machine: Machine) -> Finding:
-    """Memory that is free now, in this machine and within this container's limit."""
-    free = _memory_free(machine)
+    """Memory that is free now, in this machine and within the limit of this container or of the cluster's job."""
+    free = free_memory_gb(machine.cgroups, machine.membership, machine.root / "proc/meminfo")
     if free is None:
         return look("the free memory cannot be read here", "see that at least 3 GB are free")
-    return _enough(f"{free / GB:.1f} GB free", free, MEMORY_BYTES, "end other programs, or raise the container's limit")
-
-
-def _memory_free(machine: Machine) -> float | None:
-    """Bytes; None where Linux does not say."""
-    try:
-        match = re.search(r"^MemAvailable:\s+(\d+) kB", (machine.root / "proc/meminfo").read_text(), re.MULTILINE)
-    except OSError:
-        return None
-    frees = [float(match[1]) * 1024.0] if match else []
-    group = machine.root / "sys/fs/cgroup"
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:  # not in a container with a limit
-        limit, used = "max", "0"
-    if limit != "max":
-        frees.append(float(limit) - float(used))
-    return min(frees, default=None)
+    remedy = "end other programs, or raise the limit of the container or of the cluster's job"
+    return _enough(f"{free:.1f} GB free", free * GB, MEMORY_BYTES, remedy)
 
 
 def check_cores(machine: Machine) -> Finding:
-    """Processor cores this process may use."""
-    cores = float(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    try:
-        quota, period = (machine.root / "sys/fs/cgroup/cpu.max").read_text().split()
-    except (OSError, ValueError):
-        quota, period = "max", "1"
-    if quota != "max":
-        cores = min(cores, float(quota) / float(period))
+    """Processor cores that a run here would use."""
+    cores = len(usable_cores(machine.cgroups, machine.membership))
     if cores < 2:
-        return look(f"{cores:g}", "give it two or more: a run on one core takes about twice as long")
-    return ok(f"{cores:g}")
+        return look(f"{cores}", "give it two or more: a run on one core takes about twice as long")
+    return ok(f"{cores}")
 
 
 def check_shm(machine: Machine) -> Finding:

@@ -7,8 +7,8 @@ from pathlib import Path
 from ci.errors import UsageError
 from ci.gate.findings import Finding
 
-SUCCESS, FAILURE, SKIPPED = "success", "failure", "skipped"
-RESULTS = (SUCCESS, FAILURE, SKIPPED, "cancelled")
+SUCCESS, FAILURE, CANCELLED, SKIPPED = "success", "failure", "cancelled", "skipped"
+RESULTS = (SUCCESS, FAILURE, CANCELLED, SKIPPED)
 
 
 def read_jobs(path: Path) -> dict[str, str]:
@@ -28,8 +28,9 @@ def judge_jobs(
 ) -> list[Finding]:
     """What speaks against the run: every job that did not succeed, of those that it is ``about`` (by default all).
 
-    ``optional`` may have been skipped, and no other. A job in ``retried`` may have failed where the one that repeats
-    its lost parts succeeded; whether all parts came back is not seen here. UsageError for a name that is no job.
+    ``optional`` may have been skipped, and no other. A job in ``retried`` may have failed, or lost a part to a machine
+    that was taken away (GitHub calls that cancelled), where the one that repeats its lost parts succeeded; whether all
+    parts came back is not seen here. UsageError for a name that is no job.
     """
     unknown = sorted({*optional, *retried, *retried.values(), *about} - set(results))
     if unknown:
@@ -38,7 +39,7 @@ def judge_jobs(
     for name in about or results:
         result = results[name]
         excused = result == SKIPPED and name in optional
-        repeated = result == FAILURE and results.get(retried.get(name, "")) == SUCCESS
+        repeated = result in (FAILURE, CANCELLED) and results.get(retried.get(name, "")) == SUCCESS
         if result != SUCCESS and not excused and not repeated:
             shown = result if result in RESULTS else f"unknown ({result!r})"
             found.append(Finding("job", "", f"the job {name}: {shown}"))

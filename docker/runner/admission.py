@@ -159,7 +159,10 @@ def admit_merge_group(job: Job, allowed: Allowed) -> str:
 
 
 def admit_pull_request(job: Job, allowed: Allowed) -> str:
-    """Pull requests from the repository's own branches, and those from forks whose head commit is labelled."""
+    """A person's pull request from one of the repository's own branches; any other if its head commit is labelled.
+
+    A bot's branch is often the repository's own (Dependabot's is), but what it brings is a third party's code.
+    """
     check_payload_repository(job)
     number = field(job.payload, "number", int)
     if job.ref != f"refs/pull/{number}/merge":
@@ -171,14 +174,19 @@ def admit_pull_request(job: Job, allowed: Allowed) -> str:
         raise RefusedError(f"the head of pull request {number} is not a commit: {commit}")
     head = field(job.payload, "pull_request.head.repo.full_name", str)
     ids = [field(job.payload, f"pull_request.{side}.repo.id", int) for side in ("head", "base")]
-    if head == job.repository and ids[0] == ids[1]:
+    author, kind = (field(job.payload, f"pull_request.user.{key}", str) for key in ("login", "type"))
+    if head != job.repository or ids[0] != ids[1]:
+        stranger = f"{head} is a fork"
+    elif kind != "User":
+        stranger = f"{author} is not a person"
+    else:
         return f"pull request {number} of the repository's own branch at {commit}"
     names = [field(label, "name", str) for label in field(job.payload, "pull_request.labels", list)]
-    return f"pull request {number} from {head}, {check_label(names, head, commit)}"
+    return f"pull request {number} of {author} from {head}, {check_label(names, stranger, commit)}"
 
 
-def check_label(names: Sequence[str], head: str, commit: str) -> str:
-    """A maintainer's label is of this very commit."""
+def check_label(names: Sequence[str], stranger: str, commit: str) -> str:
+    """A maintainer's label is of this very commit; otherwise refuses, and says who the ``stranger`` is."""
     wanted = LABEL + commit[:LABEL_DIGITS]
     labels = [name for name in names if name.startswith(LABEL)]
     of_commit = [name for name in labels if commit.startswith(name.removeprefix(LABEL))]
@@ -189,7 +197,7 @@ def check_label(names: Sequence[str], head: str, commit: str) -> str:
         raise RefusedError(f"the label must have at least {LABEL_DIGITS} digits of the commit: {wanted}")
     if labels:
         raise RefusedError(f"the label {labels[-1]} is of another commit than the head, which needs {wanted}")
-    raise RefusedError(f"{head} is a fork, and nobody has labelled its commit {wanted} after reading it")
+    raise RefusedError(f"{stranger}, and nobody has labelled the commit {wanted} after reading it")
 
 
 EVENTS: Mapping[str, Callable[[Job, Allowed], str]] = {
@@ -211,12 +219,19 @@ def check_workflow(job: Job) -> None:
         raise RefusedError(f"the workflow {job.workflow_ref} is not one of {job.repository} at {job.ref}")
 
 
+def is_of_the_file_system(path: Path) -> bool:
+    """The folder that ext4 makes at the root of a volume; a runner of Kubernetes has a volume to work in."""
+    about = path.lstat()
+    return path.name == "lost+found" and stat.S_ISDIR(about.st_mode) and about.st_uid == 0
+
+
 def check_workspace(workspace: Path) -> None:
     """Nothing of an earlier job is there: the runner itself makes folders with a _ and an empty one to work in."""
     if not workspace.is_absolute() or not workspace.is_dir():
         raise RefusedError(f"there is no folder {workspace} to work in")
     work = workspace.parent.parent
     left = [path for path in work.iterdir() if path != workspace.parent and not path.name.startswith("_")]
+    left = [path for path in left if not is_of_the_file_system(path)]
     left += [path for path in workspace.parent.iterdir() if path != workspace]
     left += list(workspace.iterdir())
     if left:

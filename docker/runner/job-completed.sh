@@ -1,23 +1,20 @@
 #!/bin/bash
-# Removes what a job has left: containers, networks, volumes, files.
+# Removes what a job of the runner N has left: containers, networks, volumes, files. As root, when the runner has ended
+# (mimickit-runner@.service) and before it starts (prepare.sh).
 #
-#   job-completed.sh N     as root, when the runner N has ended (mimickit-runner@.service) and before it starts
-#   job-completed.sh       as the runner's hook ACTIONS_RUNNER_HOOK_JOB_COMPLETED, on a runner that somebody else set up
-#
-# setup.sh takes the first way. The runner looks for the bash of its hooks on a PATH that the job's steps can add to
-# (GITHUB_PATH), so that the second runs what the job likes on the host; and a hook is not run when the runner dies, and
-# cannot remove what root owns.
+# It is no hook of the runner (ACTIONS_RUNNER_HOOK_JOB_COMPLETED): the runner looks for the bash of that one on a PATH
+# that the job's steps can add to (GITHUB_PATH), and so would run what the job likes on the host.
 set -uo pipefail
-shopt -s nullglob dotglob
+shopt -s nullglob
 readonly FOLDERS=/var/lib/mimickit-runner
 readonly STATES=/run/mimickit-runner
 readonly RUNNERS=/opt/mimickit-runner/docker
 readonly DOCKER=/usr/bin/docker
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 
-runner="${1:-${MIMICKIT_RUNNER_INSTANCE:-}}"
+runner="${1:-}"
 if [[ ! "$runner" =~ ^(all|[0-9]+)$ ]]; then
-    echo "usage: job-completed.sh NUMBER or all; or MIMICKIT_RUNNER_INSTANCE as a hook" >&2
+    echo "usage: job-completed.sh NUMBER or all" >&2
     exit 2
 fi
 failed=0
@@ -53,10 +50,5 @@ while read -r volume; do
     [ -z "$volume" ] || "$DOCKER" volume rm "$volume" > /dev/null || echo "the volume $volume is in use, and stays" >&2
 done < <(sort --unique <<< "$volumes")
 
-if [ "$(id -u)" = 0 ]; then
-    rm --recursive --force --one-file-system "${FOLDERS:?}/$runner" "${STATES:?}/$runner" || failed=1
-elif [ -n "${GITHUB_WORKSPACE:-}" ]; then
-    left=("$GITHUB_WORKSPACE"/*)
-    [ ${#left[@]} -eq 0 ] || rm --recursive --force --one-file-system "${left[@]}" || failed=1
-fi
+rm --recursive --force --one-file-system "${FOLDERS:?}/$runner" "${STATES:?}/$runner" || failed=1
 exit "$failed"

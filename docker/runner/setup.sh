@@ -6,7 +6,7 @@ shopt -s nullglob
 
 usage() {
     cat << END
-usage: setup.sh --repository OWNER/NAME --runner-version X.Y.Z --runner-sha256 HEX --token-file FILE [option...]
+usage: setup.sh --repository OWNER/NAME --runner-version X.Y.Z --runner-sha256 HEX [--token-file FILE] [option...]
        setup.sh --remove [--dry-run]
 
   --repository OWNER/NAME    the one repository that may run jobs here
@@ -15,7 +15,8 @@ usage: setup.sh --repository OWNER/NAME --runner-version X.Y.Z --runner-sha256 H
                              https://github.com/actions/runner/releases
   --runner-archive FILE      that archive, already here; otherwise it is downloaded from there
   --token-file FILE          token that may register runners; copied for root alone, so remove FILE afterwards
-  --jit-command FILE         instead of a token: a program that prints ACTIONS_RUNNER_INPUT_JITCONFIG=... for a name
+  --jit-command FILE         instead of a token: a program that prints ACTIONS_RUNNER_INPUT_JITCONFIG=... for a name;
+                             with neither, the one that is installed stays
   --gpus all | 0,1,...       one runner with every GPU (all, the default), or a runner for each of these GPUs
   --labels a,b,...           default: self-hosted,linux,x64,gpu
   --scope PATH               where runners are registered: repos/OWNER/NAME (the default) or orgs/OWNER
@@ -78,9 +79,15 @@ done
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 readonly here
-readonly program="$root/opt/mimickit-runner" settings="$root/etc/mimickit-runner"
-readonly folders="$root/var/lib/mimickit-runner"
-readonly unit="$root/etc/systemd/system/mimickit-runner@.service"
+readonly PROGRAM=/opt/mimickit-runner
+readonly SETTINGS=/etc/mimickit-runner
+readonly FOLDERS=/var/lib/mimickit-runner
+readonly UNITS=/etc/systemd/system
+readonly DOCKER=/usr/bin/docker
+readonly PYTHON=/usr/bin/python3
+readonly FIRST_GB=60 # for an empty machine; before each job prepare.sh wants 40
+readonly program="$root$PROGRAM" settings="$root$SETTINGS" folders="$root$FOLDERS"
+readonly unit="$root$UNITS/mimickit-runner@.service"
 readonly user=runner uid=1001 # what the environment's image runs as: its files and the runner's belong to one user
 
 # Does it, or says it.
@@ -108,19 +115,24 @@ running_units() {
     systemctl list-units --all --plain --no-legend 'mimickit-runner@*' | awk '{print $1}'
 }
 
-remove_all() {
+# It ends the jobs that are running.
+stop_all() {
     local name
     if [ "$dry_run" = no ]; then
-        [ "$(id -u)" = 0 ] || fail "must be root"
         for name in $(running_units); do
             systemctl disable --now "$name"
         done
     else
         echo "+ systemctl disable --now every mimickit-runner@N"
     fi
+}
+
+remove_all() {
+    [ "$dry_run" = yes ] || [ "$(id -u)" = 0 ] || fail "must be root"
+    stop_all
     do_it rm --force "$unit"
     do_it systemctl daemon-reload
-    do_it rm --recursive --force "$program" "$settings" "$folders" "$root/run/mimickit-runner"
+    do_it rm --recursive --force "$program" "$program.new" "$settings" "$folders" "$root/run/mimickit-runner"
     if id "$user" > /dev/null 2>&1 || [ "$dry_run" = yes ]; then
         do_it userdel "$user"
     fi
@@ -151,9 +163,16 @@ for event in $events; do
         *) fail "$event never runs on these runners" ;;
     esac
 done
-if [ -n "$token_file" ] && [ -n "$jit_command" ] || [ -z "$token_file$jit_command" ]; then
+# The credential is the last file that an installation writes, so it also says whether there has been one.
+installed=no
+if [ -e "$settings/token" ] || [ -e "$settings/jit-command" ]; then
+    installed=yes
+fi
+if [ -n "$token_file" ] && [ -n "$jit_command" ]; then
     fail "give one of --token-file and --jit-command"
 fi
+[ -n "$token_file$jit_command" ] || [ "$installed" = yes ] ||
+    fail "give --token-file or --jit-command: $settings has neither of an earlier installation"
 for file in "$archive" "$token_file" "$jit_command"; do
     [ -z "$file" ] || [ -r "$file" ] || [ "$dry_run" = yes ] || fail "cannot read $file"
 done
@@ -162,14 +181,13 @@ IFS=, read -r -a runners <<< "$gpus"
 # --- the machine
 
 check_machine() {
-    local tool free
+    local tool place free
     [ "$(id -u)" = 0 ] || fail "must be root"
     for tool in awk comm curl docker install logger python3 sha256sum systemctl tar; do
         command -v "$tool" > /dev/null || fail "$tool is missing"
     done
-    [ -x /usr/bin/docker ] || fail "docker must be /usr/bin/docker, as Docker's and Debian's packages have it"
-    /usr/bin/python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-        fail "/usr/bin/python3 must be 3.10 or newer"
+    [ -x "$DOCKER" ] || fail "docker must be $DOCKER, as Docker's and Debian's packages have it"
+    "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))' || fail "$PYTHON must be 3.10 or newer"
     docker run --rm --gpus all "$base_image" nvidia-smi --list-gpus ||
         fail "a container sees no GPU: install the driver and the NVIDIA container toolkit, and run" \
             "nvidia-ctk runtime configure --runtime=docker"
@@ -178,8 +196,11 @@ check_machine() {
             [ "$(docker run --rm --gpus "device=$runner" "$base_image" nvidia-smi --list-gpus | wc -l)" = 1 ] ||
             fail "a container cannot have GPU $runner to itself"
     done
-    free="$(df --output=avail --block-size=1G "$(docker info --format '{{.DockerRootDir}}')" | tail -n 1 | tr -d ' ')"
-    [ "$free" -ge 60 ] || fail "Docker has $free GB left, and jobs want 60"
+    if [ "$installed" = no ]; then # later the images of jobs lie there, and prepare.sh looks after them
+        place="$(docker info --format '{{.DockerRootDir}}')"
+        free="$(df --output=avail --block-size=1G "$place" | tail -n 1 | tr -d ' ')"
+        [ "$free" -ge "$FIRST_GB" ] || fail "Docker has $free GB left, and a new host wants $FIRST_GB"
+    fi
     if id "$user" > /dev/null 2>&1; then
         [ "$(id -u "$user")" = "$uid" ] || fail "user $user exists and is not number $uid"
     elif getent passwd "$uid" > /dev/null; then
@@ -188,22 +209,24 @@ check_machine() {
 }
 
 if [ "$dry_run" = yes ]; then
-    echo "+ check: root, tools, python3 3.10, 60 GB for Docker, user number $uid free, and"
+    echo "+ check: root, tools, python3 3.10, the first time $FIRST_GB GB for Docker, user number $uid free, and"
     do_it docker run --rm --gpus all "$base_image" nvidia-smi --list-gpus
 elif [ -z "$root" ]; then
     check_machine
-    for name in $(running_units); do
-        systemctl disable --now "$name" # it ends the job that is running
-    done
 fi
 
-# --- the runner's program
+# --- the runner's program, beside the one that is there: what can fail does so while the runners still run
 
 name="actions-runner-linux-x64-$version.tar.gz"
-work=download
+work=download new="$program.new"
 if [ "$dry_run" = no ]; then
     work="$(mktemp --directory)"
-    trap 'rm --recursive --force "$work"' EXIT
+    trap 'rm --recursive --force "$work" "$new"' EXIT
+fi
+if [ -n "$token_file" ]; then # it may be the one that is installed
+    do_it install --mode 600 "$token_file" "$work/token"
+elif [ -n "$jit_command" ]; then
+    do_it install --mode 700 "$jit_command" "$work/jit-command"
 fi
 if [ -z "$archive" ]; then
     archive="$work/$name"
@@ -215,22 +238,30 @@ if [ "$dry_run" = yes ]; then
 else
     sha256sum --check --strict --quiet <<< "$sha256  $archive" || fail "$archive is not what was released"
 fi
-do_it rm --recursive --force "$program"
-do_it install --directory "$program" "$program/hooks" "$program/bin" "$program/runner" "$settings" "$folders"
-do_it tar --extract --gzip --no-same-owner --file "$archive" --directory "$program/runner"
+do_it rm --recursive --force "$new"
+do_it install --directory "$new" "$new/hooks" "$new/bin" "$new/runner" "$settings" "$folders"
+do_it tar --extract --gzip --no-same-owner --file "$archive" --directory "$new/runner"
 if [ -z "$root" ]; then
-    do_it "$program/runner/bin/installdependencies.sh"
+    do_it "$new/runner/bin/installdependencies.sh"
 fi
 
 # --- ours: of root, and nobody else can write to it
 
-do_it install --mode 755 "$here/job-started.sh" "$here/job-completed.sh" "$program/hooks/"
-do_it install --mode 644 "$here/admission.py" "$program/hooks/"
-do_it install --mode 755 "$here/prepare.sh" "$program/bin/"
-do_it install --mode 644 "$here/jit_config.py" "$program/bin/"
+do_it install --mode 755 "$here/job-started.sh" "$here/job-completed.sh" "$new/hooks/"
+do_it install --mode 644 "$here/admission.py" "$new/hooks/"
+do_it install --mode 755 "$here/prepare.sh" "$new/bin/"
+do_it install --mode 644 "$here/jit_config.py" "$new/bin/"
 for runner in "${runners[@]}"; do
-    do_it install -D --mode 755 "$here/docker-gate.sh" "$program/docker/$runner/docker"
+    do_it install -D --mode 755 "$here/docker-gate.sh" "$new/docker/$runner/docker"
 done
+
+# --- in the place of what is there
+
+if [ -z "$root" ]; then
+    stop_all
+fi
+do_it rm --recursive --force "$program"
+do_it mv "$new" "$program"
 do_it install -D --mode 644 "$here/mimickit-runner@.service" "$unit"
 
 write "$settings/allowed.conf" 644 << END
@@ -245,11 +276,13 @@ scope=$scope
 group=$group
 labels=$labels
 END
-do_it rm --force "$settings/token" "$settings/jit-command"
+if [ -n "$token_file$jit_command" ]; then
+    do_it rm --force "$settings/token" "$settings/jit-command"
+fi
 if [ -n "$token_file" ]; then
-    do_it install --mode 600 "$token_file" "$settings/token"
-else
-    do_it install --mode 700 "$jit_command" "$settings/jit-command"
+    do_it install --mode 600 "$work/token" "$settings/token"
+elif [ -n "$jit_command" ]; then
+    do_it install --mode 700 "$work/jit-command" "$settings/jit-command"
 fi
 
 # --- start
@@ -263,6 +296,6 @@ if [ -z "$root" ]; then
         do_it systemctl enable --now "mimickit-runner@$runner"
     done
 fi
-if [ -n "$token_file" ]; then
+if [ -n "$token_file" ] && ! [ "$token_file" -ef "$settings/token" ]; then
     echo "the token is in $settings/token now: remove $token_file"
 fi

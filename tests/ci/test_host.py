@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from ci.errors import UsageError
-from ci.host import Checkout, Gpu, checkout, gpus, host_memory_gb, usable_cores
+from ci.host import Checkout, Gpu, checkout, free_memory_gb, gpus, host_memory_gb, usable_cores
 
 
 @pytest.fixture
@@ -57,6 +57,72 @@ def test_an_image_says_what_it_was_made_from_and_a_checkout_knows_better(tmp_pat
     git(tmp_path, "add", "file")
     git(tmp_path, "commit", "-qm", "one")
     assert checkout(tmp_path).commit == git(tmp_path, "rev-parse", "HEAD")
+
+
+@pytest.fixture
+def image(tmp_path, monkeypatch):
+    """A copy without git, of an image that was made from a changed tree."""
+    monkeypatch.setenv("MIMICKIT_REVISION", "0123abc-dirty")
+    for name in ("args/a.txt", "ci/host.py", "data/envs/a.yaml", "mimickit/run.py", "mimickit/envs/env.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{name}\n")
+    return tmp_path
+
+
+def test_an_image_of_a_changed_tree_is_not_its_commit(image, monkeypatch):
+    dirty = checkout(image)
+    assert (dirty.commit, dirty.dirty) == ("0123abc", True)
+    assert dirty.changes != ""
+    assert checkout(image) == dirty
+    monkeypatch.setenv("MIMICKIT_REVISION", "-dirty")
+    assert checkout(image) == Checkout("unknown", True, dirty.changes)
+    monkeypatch.setenv("MIMICKIT_REVISION", "0123abc")
+    assert checkout(image) == Checkout("0123abc", False, "")
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_what_git_describe_says_of_a_tree_is_understood(tmp_path, monkeypatch, changed):
+    """As docs/container.md gives it to the image; a tag does not hide the commit."""
+    source, copy = tmp_path / "source", tmp_path / "copy"
+    for folder in (source, copy):
+        folder.mkdir()
+    git(source, "init", "-q")
+    (source / "file").write_text("one\n")
+    git(source, "add", "file")
+    git(source, "commit", "-qm", "one")
+    git(source, "tag", "-am", "a tag", "v1")
+    (source / "file").write_text("two\n" if changed else "one\n")
+    said = git(source, "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*")
+    monkeypatch.setenv("MIMICKIT_REVISION", said)
+    found = checkout(copy)
+    assert (found.commit, found.dirty, found.changes != "") == (git(source, "rev-parse", "HEAD"), changed, changed)
+
+
+@pytest.mark.parametrize("name", ["args/a.txt", "ci/host.py", "data/envs/a.yaml", "mimickit/envs/env.py"])
+def test_images_of_differing_code_differ(image, name):
+    first = checkout(image)
+    (image / name).write_text("something else\n")
+    second = checkout(image)
+    (image / name).rename(image / f"{name}.bak")
+    third = checkout(image)
+    assert len({first.changes, second.changes, third.changes}) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "data/motions/g1/clip.pkl",
+        "data/models/model.pt",
+        "mimickit/envs/__pycache__/env.cpython-311.pyc",
+        "output/train/a/run.json",
+        "notes",
+    ],
+)
+def test_what_a_run_writes_in_an_image_is_none_of_its_code(image, name):
+    before = checkout(image)
+    (image / name).parent.mkdir(parents=True, exist_ok=True)
+    (image / name).write_text("written\n")
+    assert checkout(image) == before
 
 
 def test_a_checkout_is_its_commit_and_what_differs_from_it(tmp_path, monkeypatch):
@@ -144,3 +210,20 @@ def test_the_limits_of_a_cluster_s_job_count_and_of_all_that_it_is_in(tmp_path):
     assert host_memory_gb(tmp_path, member) == 3.0
     member.write_text("4:memory:/version_1\n")
     assert (host_memory_gb(tmp_path, member), machine > 3.0) == (3.0, True)
+
+
+def test_the_free_memory_is_the_least_that_is_left_anywhere(tmp_path):
+    """Of 9.0e9 bytes, of which the job may have 4e9 and its step 3e9; what others in the job use counts too."""
+    memory, member, step = tmp_path / "meminfo", tmp_path / "membership", tmp_path / "job_7" / "step_0"
+    step.mkdir(parents=True)
+    assert free_memory_gb(tmp_path, member, memory) is None
+    memory.write_text("MemTotal: 99999999 kB\n")
+    assert free_memory_gb(tmp_path, member, memory) is None
+    memory.write_text("MemTotal: 99999999 kB\nMemAvailable:    8789062 kB\nBuffers: 1 kB\n")
+    member.write_text("0::/job_7/step_0\n")
+    assert free_memory_gb(tmp_path, member, memory) == 8.999999488
+    limits = ((step, 3, 1.0, 2.0), (step.parent, 4, 2.5, 1.5), (tmp_path, "max", 8.0, 1.5))
+    for group, limit, used, free in limits:
+        (group / "memory.max").write_text(f"{limit}000000000\n" if limit != "max" else "max\n")
+        (group / "memory.current").write_text(f"{int(used * 1e9)}\n")
+        assert free_memory_gb(tmp_path, member, memory) == free

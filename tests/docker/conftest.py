@@ -24,6 +24,7 @@ IMAGE = "localhost/mimickit-test"
 TOOLS = ("buildah", "podman", "runc", "debootstrap")
 BUILD_SECONDS = 1500.0
 RUN_SECONDS = 600.0
+LENT_SECONDS = 119  # a setting that the build is lent, by which it would be found again
 # Limits that runc can set where this already runs in a container.
 ULIMITS = ("--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096")
 
@@ -103,10 +104,14 @@ def build(context: Path) -> Build:
     settings = pip_settings()
     lent = context.parent / "lent"
     lent.mkdir(exist_ok=True)
-    (lent / "pip.conf").write_text("[global]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
+    (lent / "pip.conf").write_text(
+        f"[global]\ntimeout = {LENT_SECONDS}\n" + "".join(f"{key} = {value}\n" for key, value in settings.items())
+    )
+    (lent / "apt.conf").write_text(f'Acquire::http::Timeout "{LENT_SECONDS}";\n')
     command = ["buildah", "bud", "--isolation", "chroot", "--layers", "--format", "docker", "--tag", IMAGE]
     command += ["--build-arg", f"BASE={BASE}", "--build-arg", "VARIANT=cpu", "--build-arg", "TORCH_INDEX="]
     command += ["--build-arg", "REVISION=0123abc", "--secret", f"id=pipconf,src={lent / 'pip.conf'}"]
+    command += ["--secret", f"id=apt,src={lent / 'apt.conf'}"]
     certificates = settings.get("cert") or os.environ.get("SSL_CERT_FILE")
     if certificates:
         command += ["--secret", f"id=ca,src={certificates}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from docker.sbom import bill_of_materials
+from tests.docker.conftest import LENT_SECONDS
 
 CASE = "view_motion_humanoid_sword_shield_args"
 MOTIONS = Path(__file__).resolve().parents[2] / "data" / "motions"
@@ -129,6 +130,15 @@ def test_a_folder_that_cannot_be_written_is_named(image, output):
     assert "user 1234" in done.stdout
 
 
+def test_models_that_others_own_are_named_and_those_that_are_lent_to_be_read_are_not(image, output):
+    output.chmod(0o755)
+    done = image.run("true", options=["--volume", f"{output}:/opt/mimickit/data/models"])
+    assert done.returncode == 2
+    assert "/opt/mimickit/data/models cannot be written by user 1001" in done.stdout
+    done = image.run("true", options=["--volume", f"{output}:/opt/mimickit/data/models:ro"])
+    assert (done.returncode, done.stdout) == (0, "")
+
+
 def test_a_gpu_that_is_wanted_and_not_there_is_an_error(image):
     done = image.run("true", options=["--env", "MIMICKIT_REQUIRE_GPU=1"])
     assert done.returncode == 2
@@ -136,10 +146,13 @@ def test_a_gpu_that_is_wanted_and_not_there_is_an_error(image):
 
 
 def test_nothing_of_the_machine_that_built_it_is_inside(image):
-    done = image.run("sh", "-c", "ls -A /etc/pip.conf /etc/apt/apt.conf.d; pip config list; env")
-    assert "99build" not in done.stdout
-    settings = (image.context.parent / "lent" / "pip.conf").read_text().splitlines()[1:]
-    assert not [line for line in settings if line.split(" = ")[1] in done.stdout]
+    script = "ls -A /etc/pip.conf /etc/apt/apt.conf.d; pip config list; env; cat /etc/apt/apt.conf.d/* /etc/pip.conf"
+    done = image.run("sh", "-c", script)
+    lent = image.context.parent / "lent"
+    settings = [line.split(" = ")[1] for line in (lent / "pip.conf").read_text().splitlines()[1:]]
+    assert str(LENT_SECONDS) in settings
+    assert str(LENT_SECONDS) in (lent / "apt.conf").read_text()
+    assert not [value for value in settings if value in done.stdout]
 
 
 def test_its_contents_are_listed(image):
@@ -153,7 +166,7 @@ def test_its_contents_are_listed(image):
 def test_a_change_of_the_code_leaves_the_packages_and_the_kernels_alone(image):
     """After a change of the matrix and of learning no package is installed, and no kernel compiled."""
     mark = f"# changed at {time.time_ns()}"  # as no build before had it
-    for name in ("ci/values.py", "mimickit/learning/ppo.py", "mimickit/envs/char_env.py"):
+    for name in ("ci/values.py", "mimickit/learning/ppo.py", "mimickit/envs/char_env.py", "README.md"):
         path = image.context / name
         path.write_text(path.read_text() + f"\n{mark}\n")
     second = image.build()

@@ -26,7 +26,13 @@ FORK = {"full_name": "mallory/gym", "id": 2}
 ADMITTED, REFUSED = 0, 3
 
 
-def pull_request(head: object = None, labels: tuple[str, ...] = (), sha: object = HEAD) -> dict[str, Any]:
+PERSON = {"login": "contributor", "type": "User"}
+BOT = {"login": "dependabot[bot]", "type": "Bot"}
+
+
+def pull_request(
+    head: object = None, labels: tuple[str, ...] = (), sha: object = HEAD, user: object = PERSON
+) -> dict[str, Any]:
     """The parts of the payload that are read, as in GitHub's description of the event, and some that are not."""
     return {
         "action": "labeled",
@@ -35,6 +41,7 @@ def pull_request(head: object = None, labels: tuple[str, ...] = (), sha: object 
         "sender": {"login": "maintainer"},
         "pull_request": {
             "title": f"{LABEL} $(id) ::add-mask::x",
+            "user": user,
             "head": {"sha": sha, "ref": "main", "repo": head},
             "base": {"sha": "0" * 40, "ref": "main", "repo": REPOSITORY},
             "labels": [{"id": 5, "name": name, "color": "ffffff"} for name in labels],
@@ -90,6 +97,13 @@ def of_pull_request(name: str, payload: object, status: int, reason: str, **more
     return Case(name, "pull_request", payload, status, reason, **{"ref": "refs/pull/7/merge", **more})
 
 
+def of_user_1001(path: Path) -> None:
+    """A folder of the runner's user; where the tests are not root's, of theirs."""
+    path.mkdir()
+    if os.geteuid() == 0:
+        os.chown(path, 1001, 1001)
+
+
 OWN = pull_request(REPOSITORY)
 FORKED = pull_request(FORK)
 LABELLED = pull_request(FORK, ("bug", LABEL))
@@ -120,6 +134,15 @@ CASES = [
     of_pull_request("labels are no list", with_value(LABELLED, "pull_request.labels", LABEL), REFUSED, "labels"),
     of_pull_request("label without a name", with_value(LABELLED, "pull_request.labels", [{"id": 5}]), REFUSED, "name"),
     of_pull_request("label is a word", with_value(LABELLED, "pull_request.labels", [LABEL]), REFUSED, "no name"),
+    # bots, whose branches are the repository's own
+    of_pull_request("bot", pull_request(REPOSITORY, user=BOT), REFUSED, "dependabot[bot] is not a person, and nobody"),
+    of_pull_request("bot, labelled", pull_request(REPOSITORY, (LABEL,), user=BOT), ADMITTED, LABEL),
+    of_pull_request("bot, older", pull_request(REPOSITORY, (f"run-on-gpu:{OLDER[:32]}",), user=BOT), 3, "another"),
+    of_pull_request("bot, by hand", {**pull_request(REPOSITORY, user=BOT), "sender": PERSON}, 3, "not a person"),
+    of_pull_request("bot's fork", pull_request(FORK, user=BOT), REFUSED, "mallory/gym is a fork, and nobody"),
+    of_pull_request("unheard of", pull_request(REPOSITORY, user={**BOT, "type": "Agent"}), REFUSED, "not a person"),
+    of_pull_request("no type", without(OWN, "pull_request.user.type"), REFUSED, "no pull_request.user.type"),
+    of_pull_request("nobody", pull_request(REPOSITORY, user=None), REFUSED, "no pull_request.user.login"),
     # pull requests that are not what they seem
     of_pull_request("head is no commit", pull_request(REPOSITORY, sha="main"), REFUSED, "not a commit"),
     of_pull_request("head is a number", pull_request(REPOSITORY, sha=7), REFUSED, "head.sha"),
@@ -192,6 +215,12 @@ CASES = [
          prepare=lambda work: (work / "other").mkdir()),
     Case("second checkout", "push", PUSH, REFUSED, "an earlier job left",
          prepare=lambda work: (work / "gym" / "again").mkdir()),
+    Case("lost+found is a file", "push", PUSH, REFUSED, "an earlier job left",
+         prepare=lambda work: (work / "lost+found").touch()),
+    Case("lost+found is a link", "push", PUSH, REFUSED, "an earlier job left",
+         prepare=lambda work: (work / "lost+found").symlink_to("/")),
+    Case("lost+found of another", "push", PUSH, REFUSED, "an earlier job left",
+         prepare=lambda work: of_user_1001(work / "lost+found")),
     Case("no folder to work in", "push", PUSH, REFUSED, "no folder",
          prepare=lambda work: (work / "gym" / "gym").rmdir()),
 ]  # fmt: skip
@@ -234,6 +263,14 @@ def test_a_job_is_let_in_or_not(tmp_path, case):
     assert (done.returncode, done.stderr) == (case.status, ""), done.stdout
     assert case.reason in done.stdout
     assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes a folder of root's")
+@pytest.mark.parametrize(("place", "status"), [("", ADMITTED), ("gym", REFUSED), ("gym/gym", REFUSED)])
+def test_a_volume_s_own_folder_is_no_earlier_job_s(tmp_path, place, status):
+    """A runner of Kubernetes works at the root of a new ext4 volume, of which lost+found is a part."""
+    case = Case("", "push", PUSH, status, "", prepare=lambda work: (work / place / "lost+found").mkdir(mode=0o700))
+    assert ask(tmp_path, case).returncode == status
 
 
 def test_a_list_of_somebody_else_s_is_not_believed(tmp_path):

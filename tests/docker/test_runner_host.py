@@ -116,7 +116,7 @@ def test_a_step_s_variables_run_nothing_in_the_gate(tmp_path):
 def test_a_container_of_kubernetes_waits_for_the_hook_too(tmp_path):
     node = shutil.which("node")
     if node is None:
-        pytest.skip("node is not installed")
+        pytest.fail("needs node: apt-get install -y --no-install-recommends nodejs")
     text = (RUNNER / "container-gate.js").read_text()
     for old, new in (("/run/mimickit-runner", str(tmp_path)), ("/home/runner/k8s/index.js", str(tmp_path / "k8s.js"))):
         assert text.count(f"'{old}") == 1
@@ -165,7 +165,7 @@ def clean(
     (folder / "states" / "3" / "containers.before").write_text("c0\n")
     (folder / "states" / "3" / "volumes.before").write_text("v0\n")
     cleaner = changed(RUNNER / "job-completed.sh", folder / "job-completed.sh", constants)
-    environment = {"PATH": os.environ["PATH"], "GITHUB_WORKSPACE": str(folder / "folders" / "3" / "_work" / "gym")}
+    environment = {"PATH": os.environ["PATH"], "MIMICKIT_RUNNER_INSTANCE": "3"}
     done = subprocess.run(
         [cleaner, *([argument] if argument else [])], env=environment, capture_output=True, timeout=60, check=False
     )
@@ -191,7 +191,6 @@ def test_one_of_several_runners_removes_the_containers_of_its_own(tmp_path):
     assert not [line for line in removed if "c2" in line or "c0" in line]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root removes a runner's folder")
 def test_the_runner_s_folders_go_and_another_s_stay(tmp_path):
     (tmp_path / "folders" / "3" / "_work").mkdir(parents=True)
     (tmp_path / "precious").mkdir()
@@ -203,14 +202,6 @@ def test_the_runner_s_folders_go_and_another_s_stay(tmp_path):
     assert (tmp_path / "precious").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root removes the whole folder")
-def test_as_a_hook_it_empties_the_workspace(tmp_path):
-    workspace = tmp_path / "folders" / "3" / "_work" / "gym"
-    (workspace / ".git").mkdir(parents=True)
-    assert clean(tmp_path)[0] == 0
-    assert list(workspace.iterdir()) == []
-
-
 def test_cleaning_that_failed_says_so(tmp_path):
     """prepare.sh then lets no further job in."""
     cases = dict(WORLD)
@@ -220,6 +211,7 @@ def test_cleaning_that_failed_says_so(tmp_path):
 
 @pytest.mark.parametrize("argument", ["", "..", "3/../..", "3 4", "-1", "*"])
 def test_a_name_that_is_no_runner_s_is_refused(tmp_path, argument):
+    """Nor does the variable name one that a hook of the runner would have: this is none."""
     assert clean(tmp_path, argument=argument) == (2, [])
 
 

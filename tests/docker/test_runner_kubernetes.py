@@ -85,6 +85,19 @@ def test_the_job_s_pod_has_a_gpu_and_nothing_of_the_cluster():
     assert volume["emptyDir"]["medium"] == "Memory"
 
 
+def test_both_pods_may_run_on_nodes_that_are_kept_for_gpus(values):
+    """Some clusters add this to a pod that asks for a GPU, as the job's does: the runner's must be on the same node."""
+    job = yaml.safe_load((RUNNER / "arc-job-pod.yaml").read_text())
+    for pod in (values["template"], job):
+        assert pod["spec"]["tolerations"] == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+
+
+def test_the_guide_labels_the_nodes_that_are_selected(values):
+    ((label, value),) = values["template"]["spec"]["nodeSelector"].items()
+    guide = (REPOSITORY / "docs" / "self-hosted-runners.md").read_text()
+    assert f"kubectl label node NODE {label}={value}" in guide
+
+
 def test_the_config_map_has_every_file_that_is_mounted(values):
     """The command in the file's head makes it."""
     text = (RUNNER / "arc-values.yaml").read_text()

@@ -55,20 +55,23 @@ def test_a_dry_run_says_everything_and_does_nothing(tmp_path):
     lines = done.stdout.splitlines()
     wanted = [
         r"\+ docker run --rm --gpus all nvidia/cuda:\S+ nvidia-smi --list-gpus",
+        rf"\+ install --mode 600 {token} download/token",
         r"\+ curl .*--proto =https .*https://github\.com/actions/runner/releases/download/v2\.330\.0/"
         r"actions-runner-linux-x64-2\.330\.0\.tar\.gz",
         rf"\+ sha256sum --check: .* must have {DIGEST}",
-        r"\+ tar --extract .* /opt/mimickit-runner/runner",
-        r"\+ install --mode 755 .*job-started\.sh .*job-completed\.sh /opt/mimickit-runner/hooks/",
-        r"\+ install -D --mode 755 .*docker-gate\.sh /opt/mimickit-runner/docker/0/docker",
-        r"\+ install -D --mode 755 .*docker-gate\.sh /opt/mimickit-runner/docker/1/docker",
+        r"\+ tar --extract .* /opt/mimickit-runner\.new/runner",
+        r"\+ install --mode 755 .*job-started\.sh .*job-completed\.sh /opt/mimickit-runner\.new/hooks/",
+        r"\+ install -D --mode 755 .*docker-gate\.sh /opt/mimickit-runner\.new/docker/0/docker",
+        r"\+ install -D --mode 755 .*docker-gate\.sh /opt/mimickit-runner\.new/docker/1/docker",
+        r"\+ systemctl disable --now every mimickit-runner@N",
+        r"\+ mv /opt/mimickit-runner\.new /opt/mimickit-runner",
         r"\+ write /etc/mimickit-runner/allowed\.conf with mode 644:",
         r"    repository=octo/gym",
         r"    events=pull_request push schedule workflow_dispatch merge_group",
         r"    branch=main",
         r"    scope=repos/octo/gym",
         r"    labels=self-hosted,linux,x64,gpu",
-        rf"\+ install --mode 600 {token} /etc/mimickit-runner/token",
+        r"\+ install --mode 600 download/token /etc/mimickit-runner/token",
         r"\+ useradd --uid 1001 .* runner",
         r"\+ systemctl enable --now mimickit-runner@0",
         r"\+ systemctl enable --now mimickit-runner@1",
@@ -90,7 +93,8 @@ def test_options_reach_the_files():
         "--jit-command", "j", "--labels", "a,b", "--scope", "orgs/octo", "--group", "5", "--branch", "trunk"
     )
     assert {"    labels=a,b", "    scope=orgs/octo", "    group=5", "    branch=trunk"} < set(lines)
-    assert "+ install --mode 700 j /etc/mimickit-runner/jit-command" in lines
+    assert "+ install --mode 700 j download/jit-command" in lines
+    assert "+ install --mode 700 download/jit-command /etc/mimickit-runner/jit-command" in lines
     assert not [line for line in lines if line.startswith("+ install --mode 600")]
 
 
@@ -232,7 +236,16 @@ def test_the_unit_starts_what_setup_installs():
     assert environment["ACTIONS_RUNNER_REQUIRE_JOB_CONTAINER"] == "true"
     assert environment["PATH"].split(":")[0] == "/opt/mimickit-runner/docker/%i"
     assert environment["MIMICKIT_RUNNER_STATE"] == "/run/mimickit-runner/%i/state"
+    assert "ACTIONS_RUNNER_HOOK_JOB_COMPLETED" not in environment  # a job can choose the bash that would run it
     assert not [name for name in environment if "TOKEN" in name]
+
+
+def test_a_stop_waits_until_the_runner_has_ended_its_job():
+    """Otherwise run.sh dies at the signal, and what cleans up runs beside the job."""
+    lines = unit()
+    assert ("Environment", "RUNNER_MANUALLY_TRAP_SIG=1") in lines
+    assert dict(lines)["KillMode"] == "mixed"  # the signal is for run.sh, which passes it on
+    assert int(dict(lines)["TimeoutStopSec"]) > 300  # the runner gives a cancelled job five minutes
 
 
 def test_paths_are_the_same_in_every_file():
@@ -244,6 +257,7 @@ def test_paths_are_the_same_in_every_file():
     assert {key: values for key, values in constants.items() if len(values) > 1} == {}
     assert constants["STATES"] == {"/run/mimickit-runner"}
     assert constants["FOLDERS"] == {"/var/lib/mimickit-runner"}
+    assert constants["PROGRAM"] == {"/opt/mimickit-runner"}
 
 
 def test_systemd_reads_the_unit(tmp_path):
@@ -274,10 +288,10 @@ def test_the_guide_speaks_of_what_there_is():
     admission = (RUNNER / "admission.py").read_text()
     (digits,) = re.findall(r"^LABEL_DIGITS = (\d+)$", admission, re.MULTILINE)
     (label,) = re.findall(r'^LABEL = "(.*)"$', admission, re.MULTILINE)
-    assert f"label={label}$(git rev-parse --short={digits} HEAD)" in guide
+    assert f"label={label}$(git rev-parse --short={digits} review-N)" in guide
     assert len(label) + int(digits) <= 50  # GitHub's longest name
     known = setup("--help").stdout
-    commands = re.findall(r"setup\.sh [^`]*`|docker/runner/setup\.sh[^`]*```|`(--[a-z-]+)[ `]", guide)
+    commands = re.findall(r"setup\.sh [^`]*|`--[a-z-]+[ `]", guide)
     options = set(re.findall(r"--[a-z0-9-]+", " ".join(commands)))
     assert {"--scope", "--jit-command", "--events"} <= options
     assert {option for option in options if f"{option} " not in known} == set()

@@ -92,7 +92,7 @@ class Checkout:
         path.write_text(change(before))
 
     def act(self, event: str, workflow: str, payload: Mapping[str, Any], **variables: str) -> Outcome:
-        """Run a workflow as it is in the working tree."""
+        """Run a workflow as it is in the working tree; ``variables`` are settings."""
         place = self.store / "event.json"
         place.write_text(json.dumps(payload))
         uses = {
@@ -108,7 +108,7 @@ class Checkout:
         command += ["--no-cache-server", "--concurrent-jobs", "2", "--actor", "someone", "--rm"]
         command += ["--secret", "GITHUB_TOKEN=made-up"]
         command += [word for each in replaced for word in ("--local-repository", each)]
-        command += [word for name, value in variables.items() for word in ("--var", f"{name}={value}")]
+        command += [word for name, value in variables.items() for word in ("--var", f"MIMICKIT_{name}={value}")]
         own = {
             "PATH": os.pathsep.join([str(self.store / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]]),
             "STORE": str(self.store),
@@ -123,14 +123,14 @@ class Checkout:
         (self.store / "act.log").write_text(done.stdout + done.stderr)
         return Outcome(done.returncode, done.stdout + done.stderr, self.store)
 
-    def pull_request(self, head_repository: str = NAME, **variables: str) -> Outcome:
-        """The pull request from the first commit to the last."""
+    def pull_request(self, head_repository: str = NAME, author: str = "User", **variables: str) -> Outcome:
+        """The pull request from the first commit to the last; its author is a User or a Bot."""
         head = {"sha": self.commits[-1], "ref": "change", "repo": {"full_name": head_repository}}
         base = {"sha": self.commits[0], "ref": "main", "repo": {"full_name": NAME}}
         payload = {
             "action": "synchronize",
             "number": 7,
-            "pull_request": {"number": 7, "head": head, "base": base, "labels": []},
+            "pull_request": {"number": 7, "head": head, "base": base, "labels": [], "user": {"type": author}},
             "repository": {"full_name": NAME, "default_branch": "main"},
         }
         given = {"PROFILE": "smoke", "DEVICE": "cpu", "SHARDS": "2", **variables}

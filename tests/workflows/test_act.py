@@ -79,7 +79,7 @@ def test_a_case_that_fails_is_red_and_annotated(changed: Checkout) -> None:
 
 
 def test_a_leg_that_is_cancelled_is_red(changed: Checkout) -> None:
-    """GitHub sends an interrupt to what a cancelled job is doing; the run says so, and hands over what there is."""
+    """What runs on a machine itself is interrupted; the run says so, and hands over what there is."""
     in_workflow(changed, "          python -m ci e2e", "          timeout --signal INT 4 python -m ci e2e")
     outcome = changed.pull_request()
     is_red(outcome)
@@ -104,9 +104,12 @@ def test_an_empty_matrix_is_red(changed: Checkout) -> None:
     assert "the job cases: skipped" in outcome.printed
 
 
-def test_a_fork_that_nobody_can_have_approved_is_red_and_runs_nothing(changed: Checkout) -> None:
+@pytest.mark.parametrize(("repository", "author"), [("stranger/mimickit", "User"), (NAME, "Bot")])
+def test_a_change_of_a_stranger_that_nobody_can_have_approved_is_red_and_runs_nothing(
+    changed: Checkout, repository: str, author: str
+) -> None:
     """The environment has no reviewers: GitHub would let it pass."""
-    outcome = changed.pull_request("stranger/mimickit")
+    outcome = changed.pull_request(repository, author)
     is_red(outcome)
     assert "the environment fork-pull-requests has no required reviewers" in outcome.printed
     assert "repos/someone/mimickit/environments/fork-pull-requests" in (outcome.store / "gh").read_text()

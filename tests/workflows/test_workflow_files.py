@@ -17,10 +17,11 @@ GITHUB = REPOSITORY / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 ACTIONS = sorted((GITHUB / "actions").glob("*/action.yml"))
 GATED = ("pull-request.yml", "nightly.yml")
+DIGEST = "sha256:" + 64 * "7"
 SCHEMAS = {
     "vendor.github-workflows": WORKFLOWS,
     "vendor.github-actions": ACTIONS,
-    "vendor.compose-spec": [REPOSITORY / "compose.yaml", *sorted((REPOSITORY / "docker").glob("*.yaml"))],
+    "vendor.compose-spec": [*sorted(REPOSITORY.glob("compose*.yaml")), *sorted((REPOSITORY / "docker").glob("*.yaml"))],
 }
 
 
@@ -221,6 +222,71 @@ def test_the_gpu_is_asserted_before_any_work() -> None:
         assert uses.index("./.github/actions/assert-gpu") < work
 
 
+def run_step(folder: Path, script: str, stubs: dict[str, str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """The script of an action's step as GitHub runs it, with made programs before those of the machine."""
+    for name, text in stubs.items():
+        (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / name).chmod(0o755)
+    environment = {**os.environ, "PATH": os.pathsep.join([str(folder), os.environ["PATH"]]), **variables}
+    environment |= {"GITHUB_OUTPUT": str(folder / "output"), "GITHUB_WORKSPACE": str(folder)}
+    command = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", script]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("nvidia_smi", "python", "code"),
+    [
+        ("echo name, driver; echo H100, 580", "echo 1.0 computed on H100", 0),
+        ("echo 'NVIDIA-SMI has failed' >&2; exit 9", "echo computed on nothing", 1),
+        ("exit 127", "echo computed on nothing", 1),
+        ("echo H100, 580", "echo 'torch finds no GPU' >&2; exit 1", 1),
+    ],
+)
+def test_a_runner_without_a_gpu_is_red(tmp_path: Path, nvidia_smi: str, python: str, code: int) -> None:
+    (step,) = read(GITHUB / "actions" / "assert-gpu" / "action.yml")["runs"]["steps"]
+    done = run_step(tmp_path, step["run"], {"nvidia-smi": nvidia_smi, "python": python})
+    assert done.returncode == code, done.stdout + done.stderr
+
+
+def test_what_asserts_a_gpu_computes_on_it(tmp_path: Path) -> None:
+    """Here there is none, and the script says so."""
+    (step,) = read(GITHUB / "actions" / "assert-gpu" / "action.yml")["runs"]["steps"]
+    done = run_step(
+        tmp_path, step["run"], {"nvidia-smi": "true", "python": f'exec {sys.executable} "$@"'}, CUDA_VISIBLE_DEVICES=""
+    )
+    assert done.returncode == 1
+    assert "finds no GPU" in done.stderr
+
+
+def test_a_cache_that_misses_is_filled(tmp_path: Path) -> None:
+    machine, downloads, kernels, *fill = read(GITHUB / "actions" / "caches" / "action.yml")["runs"]["steps"]
+    stubs = {"nvidia-smi": "echo 9.0", "python": f'echo "$MIMICKIT_CACHE$WARP_CACHE_PATH: $*" >> {tmp_path}/asked'}
+    assert run_step(tmp_path, machine["run"], stubs, DEVICE="cuda").returncode == 0
+    assert (tmp_path / "output").read_text() == "model=9.0\n"
+    stubs["nvidia-smi"] = "exit 9"
+    assert run_step(tmp_path, machine["run"], stubs, DEVICE="cuda").returncode == 9
+    for step, cache in zip(fill, (downloads, kernels), strict=True):
+        assert step["if"] == f"steps.{cache['id']}.outputs.cache-hit != 'true'"
+        assert (
+            run_step(tmp_path, step["run"], stubs, DEVICE="cuda:0", MIMICKIT_CACHE="", WARP_CACHE_PATH="").returncode
+            == 0
+        )
+    assert (tmp_path / "asked").read_text().splitlines() == [
+        f"{tmp_path}/{downloads['with']['path']}: -m mimickit.data build",
+        f"{tmp_path}/{kernels['with']['path']}: -m mimickit.kernels --device cuda:0",
+    ]
+
+
+def test_kernels_are_compiled_anew_when_what_they_depend_on_changes() -> None:
+    """The key of their cache is made of what the image's stage of them copies."""
+    stage = (REPOSITORY / "docker" / "Dockerfile").read_text().split("AS kernels")[1].split("\nRUN")[0]
+    copied = {word for line in re.findall(r"COPY (.*?[^\\])\n", stage, re.DOTALL) for word in line.split()[:-1]}
+    shared = {"\\", "mimickit/__init__.py", "mimickit/devices.py", "mimickit/errors.py", "mimickit/files.py"}
+    caches = {step.get("id"): step for step in read(GITHUB / "actions" / "caches" / "action.yml")["runs"]["steps"]}
+    hashed = {name.removesuffix("/**") for name in re.findall(r"'([\w./*]+)'", caches["kernels"]["with"]["key"])}
+    assert hashed - {"constraints.txt"} == copied - shared
+
+
 def test_every_checkout_forgets_its_token() -> None:
     checkouts = [(place, step) for place, step in steps() if "actions/checkout@" in step.get("uses", "")]
     assert len(checkouts) > 8
@@ -263,7 +329,10 @@ def test_settings_are_committed_and_variables_go_over_them(tmp_path: Path) -> No
     def outputs(variables: str, file: str | None = None) -> dict[str, str]:
         place = tmp_path / "output"
         place.unlink(missing_ok=True)
-        environment = {**os.environ, "VARIABLES": variables, "GITHUB_OUTPUT": str(place)}
+        page = tmp_path / "page"
+        page.unlink(missing_ok=True)
+        files = {"GITHUB_OUTPUT": str(place), "GITHUB_STEP_SUMMARY": str(page)}
+        environment = {**os.environ, "VARIABLES": variables, **files}
         folder = REPOSITORY
         if file is not None:
             folder = tmp_path
@@ -273,26 +342,44 @@ def test_settings_are_committed_and_variables_go_over_them(tmp_path: Path) -> No
         done = subprocess.run([sys.executable, script], cwd=folder, env=environment, capture_output=True, text=True)
         if done.returncode != 0:
             return {"error": done.stdout}
+        pages.append(page.read_text().strip())
         return dict(line.split("=", 1) for line in place.read_text().splitlines())
 
+    pages: list[str] = []
     committed = outputs("{}")
     assert committed == outputs("null") | {}
     assert committed["profile"] == "pr"
     assert committed["device"] == ""
     assert json.loads(committed["runner_labels"]) == ["self-hosted", "linux", "x64", "gpu"]
-    given = json.dumps({"PROFILE": "smoke", "SHARDS": "3", "RUNNER_LABELS": '["mimickit-gpu"]', "OTHER": "x"})
+    labels = '["mimickit-gpu"]'
+    given = json.dumps(
+        {"MIMICKIT_PROFILE": "smoke", "MIMICKIT_SHARDS": "3", "MIMICKIT_RUNNER_LABELS": labels, "DEVICE": "cpu"}
+    )
     assert outputs(given) == {**committed, "profile": "smoke", "shards": "3", "runner_labels": '["mimickit-gpu"]'}
-    for wrong in ({"SHARDS": "0"}, {"SHARDS": "many"}, {"DEVICE": "tpu"}, {"RUNNER_LABELS": "[]"}, {"PROFILE": "a b"}):
-        (name,) = wrong
-        assert f"the variable {name}" in outputs(json.dumps(wrong))["error"]
+    assert pages[:2] == ["", ""]
+    assert pages[2].startswith("Not as committed")
+    assert f"`MIMICKIT_RUNNER_LABELS={labels}`" in pages[2]
+    for name, value in (
+        ("SHARDS", "0"),
+        ("SHARDS", "many"),
+        ("DEVICE", "tpu"),
+        ("RUNNER_LABELS", "[]"),
+        ("PROFILE", "a b"),
+    ):
+        assert f"the variable MIMICKIT_{name}" in outputs(json.dumps({f"MIMICKIT_{name}": value}))["error"]
+    assert "are both longcycle" in outputs('{"MIMICKIT_NIGHTLY_PROFILE": "longcycle"}')["error"]
     assert "its keys are profile, expected" in outputs("{}", '{"profile": "pr"}')["error"]
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "outputs"),
     [
-        ("echo sha256:77", 0, {"reference": "ghcr.io/some/one/environment@sha256:77"}),
+        (f"echo WARNING: slow >&2; echo {DIGEST}", 0, {"reference": f"ghcr.io/some/one/environment@{DIGEST}"}),
+        ("echo sha256:77", 1, {}),
         ("echo 'ERROR: ghcr.io/x: not found' >&2; exit 1", 0, {}),
+        ("echo 'ERROR: denied: requested access to the resource is denied' >&2; exit 1", 0, {}),
+        ("echo 'ERROR: unexpected status: 403 Forbidden' >&2; exit 1", 0, {}),
+        ("echo 'ERROR: name unknown' >&2; exit 1", 0, {}),
         ("echo 'ERROR: 401 Unauthorized' >&2; exit 1", 1, {}),
         ("echo 'ERROR: i/o timeout' >&2; exit 1", 1, {}),
     ],
@@ -330,7 +417,9 @@ def test_compose_files_have_the_same_services() -> None:
         own = read(REPOSITORY / "docker" / name)["services"]
         assert set(own) == set(services) == {"e2e", "train", "doctor", "kernels", "dashboard"}
         assert {about["extends"]["service"] for about in own.values()} == set(own)
-    assert read(REPOSITORY / "compose.yaml") == {"name": "mimickit", "include": ["docker/compose.yaml"]}
+        included = read(REPOSITORY / name)  # from the root, so that a file .env there counts
+        assert included == {"name": read(REPOSITORY / "docker" / name)["name"], "include": [f"docker/{name}"]}
+    assert {name for name, about in services.items() if "profiles" not in about} == {"dashboard"}
     gpu = read(REPOSITORY / "docker" / "compose.yaml")["services"]
     for name in ("e2e", "train", "doctor", "kernels"):
         (device,) = gpu[name]["deploy"]["resources"]["reservations"]["devices"]

@@ -1,7 +1,8 @@
 """The settings of the workflows: those of .github/matrix.json, and over them the repository variables that are set.
 
-Variables are for a repository that differs from what is committed, such as a private copy. GitHub gives none of them to
-the run of a fork's pull request, so what forks shall run with has to be in the file.
+A variable is the setting's name in capitals after MIMICKIT_. Variables are for a repository that differs from what is
+committed. GitHub gives none of them to the run of a fork's pull request, so what forks shall run with has to be in the
+file. They change what a green check means without a review, so the job's page names those that are set.
 """
 
 import json
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 
 FILE = Path(".github/matrix.json")
+PREFIX = "MIMICKIT_"
 
 
 def settings(committed: dict, variables: dict) -> dict[str, str]:
@@ -18,8 +20,9 @@ def settings(committed: dict, variables: dict) -> dict[str, str]:
         raise ValueError(f"{FILE}: its keys are {', '.join(sorted(committed))}, expected {', '.join(sorted(CHECKS))}")
     outputs = {}
     for name, check in CHECKS.items():
-        text = str(variables.get(name.upper()) or "")
-        where = f"the variable {name.upper()}" if text else f"{FILE}: {name}"
+        variable = PREFIX + name.upper()
+        text = str(variables.get(variable) or "")
+        where = f"the variable {variable}" if text else f"{FILE}: {name}"
         try:
             value = json.loads(text) if text and not isinstance(committed[name], str) else text or committed[name]
         except ValueError as error:
@@ -27,7 +30,15 @@ def settings(committed: dict, variables: dict) -> dict[str, str]:
         if not check(value):
             raise ValueError(f"{where} is {value!r}")
         outputs[name] = value if isinstance(value, str) else json.dumps(value)
+    if outputs["nightly_profile"] == outputs["long_profile"]:
+        raise ValueError(f"nightly_profile and long_profile are both {outputs['long_profile']}: a night has two sweeps")
     return outputs
+
+
+def changed(variables: dict) -> str:
+    """The variables that go over the file, as a line of a job's page; empty without any."""
+    names = [PREFIX + name.upper() for name in CHECKS if variables.get(PREFIX + name.upper())]
+    return f"Not as committed in {FILE}: " + ", ".join(f"`{name}={variables[name]}`" for name in names) if names else ""
 
 
 def _is_word(value: object) -> bool:
@@ -55,7 +66,8 @@ CHECKS = {
 
 def main() -> int:
     try:
-        found = settings(json.loads(FILE.read_text()), json.loads(os.environ["VARIABLES"]) or {})
+        variables = json.loads(os.environ["VARIABLES"]) or {}
+        found = settings(json.loads(FILE.read_text()), variables)
     except (OSError, ValueError) as error:
         print(f"::error title=settings::{error}")
         return 1
@@ -63,6 +75,8 @@ def main() -> int:
         for name, value in found.items():
             print(f"{name}: {value}")
             outputs.write(f"{name}={value}\n")
+    with open(os.environ["GITHUB_STEP_SUMMARY"], "a") as page:
+        page.write(f"{changed(variables)}\n")
     return 0
 
 

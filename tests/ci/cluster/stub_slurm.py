@@ -2,7 +2,8 @@
 
 Everything is in the folder that STUB_SLURM names: ID.sh and ID.json (a script and its header), JOB.state, JOB.pid (of
 the task, as srun starts it), JOB.ends_as (a state that the end of the job has instead of what its exit code gives), and
-calls.jsonl. A file ``hold`` there keeps jobs waiting, ``no_accounting`` has sacct fail, ``silent`` squeue.
+calls.jsonl. A file ``hold`` there keeps jobs waiting, ``reason`` says why they wait, ``no_accounting`` has sacct fail,
+``silent`` squeue, ``busy`` scancel.
 """
 
 import json
@@ -106,13 +107,19 @@ def sacct(arguments: list[str]) -> int:
 def squeue(arguments: list[str]) -> int:
     if (FOLDER / "silent").exists():
         return fail("slurm_load_jobs error: Unable to contact slurm controller (connect failure)")
+    form = next(word for word in arguments if word.startswith("--format=")).removeprefix("--format=")
+    reason = FOLDER / "reason"
     for job in known():
-        if state(job) not in OVER:
-            print(f"{job}|{state(job)}")
+        now = state(job)
+        if now not in OVER:
+            why = reason.read_text() if now == "PENDING" and reason.exists() else "None"
+            print(form.replace("%i", job).replace("%T", now).replace("%r", why))
     return 0
 
 
 def scancel(arguments: list[str]) -> int:
+    if (FOLDER / "busy").exists():
+        return fail("scancel: error: Kill job error on job id 4242_0: Socket timed out on send/recv operation")
     number = signal.SIGKILL if "--signal=KILL" in arguments else signal.SIGTERM
     for job in (word for word in arguments if not word.startswith("-")):
         if state(job) == "PENDING":

@@ -1,18 +1,27 @@
 """``ci e2e --executor slurm``, with five programs in place of Slurm's own."""
 
+import argparse
 import dataclasses
+import io
 import json
+import re
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ci.cluster import command
 from ci.cluster import slurm as ways
 from ci.cluster.executors import EXECUTORS
+from ci.cluster.submission import Answer
 from ci.errors import UsageError
 from ci.plan.plan import read_plan
+from ci.run import e2e
+from ci.run.progress import PlainDisplay
 
+REPOSITORY = Path(__file__).resolve().parents[3]
 WORDS = ("--slurm", "partition=gpu,gpus-per-node=1,cpus-per-task=16,mem=64G", "--slurm", "exclude=n[1,3]")
 
 
@@ -105,6 +114,26 @@ def test_a_failing_job_is_not_repeated(cluster, slurm):
     assert len(calls(slurm, "sbatch")) == 1
 
 
+def test_the_minutes_in_the_documents_are_those_that_are_asked_for(slurm, tmp_path, monkeypatch):
+    monkeypatch.setattr(command, "PARENT", tmp_path)
+    rows = re.findall(r"^\| (.*) \| (\d+) \| (\d+) \|$", (REPOSITORY / "docs" / "slurm.md").read_text(), re.MULTILINE)
+    assert len(rows) == 4
+    for words, jobs, minutes in rows:
+        given = words.strip("`").split() if words.startswith("`") else []
+        assert f"{jobs} job(s) of at most {minutes} min" in refused(["--profile", "nightly", *given])
+
+
+def refused(words: list[str]) -> str:
+    """What is said of a run of this repository before sbatch refuses it."""
+    words = ["--executor", "slurm", "--slurm", "partition=nowhere", "--root-out", "documented", *words]
+    parser = argparse.ArgumentParser()
+    e2e.add_arguments(parser)
+    stream = io.StringIO()
+    with pytest.raises(UsageError, match="nowhere"):
+        command.run(parser.parse_args(words), REPOSITORY, (), PlainDisplay(stream))
+    return stream.getvalue()
+
+
 def test_what_sbatch_refuses_is_told_and_leaves_nothing(cluster, slurm):
     with pytest.raises(UsageError, match="invalid partition specified: nowhere"):
         cluster.run("--slurm", "partition=nowhere", executor="slurm")
@@ -178,6 +207,86 @@ def test_jobs_that_wait_are_cancelled_and_never_begin(cluster, slurm):
     assert not cluster.started()
 
 
+def waiting(folder: Path, **states: str) -> list[SimpleNamespace]:
+    """Jobs of which the programs know the states, and nobody is at work."""
+    for job, state in states.items():
+        (folder / f"{job[1:]}.state").write_text(state)
+    return [SimpleNamespace(job_id=job[1:]) for job in states]
+
+
+@pytest.mark.parametrize("accounting", [True, False])
+@pytest.mark.parametrize(
+    ("said", "reasons"),
+    [
+        ("PartitionTimeLimit", {"7_1": "PartitionTimeLimit"}),
+        (
+            "Nodes required for job are DOWN, DRAINED|or reserved ",
+            {"7_1": "Nodes required for job are DOWN, DRAINED|or reserved"},
+        ),
+        ("None", {}),
+        ("", {}),
+    ],
+)
+def test_why_a_job_waits_is_asked_for(slurm, accounting, said, reasons):
+    if not accounting:
+        (slurm / "no_accounting").touch()
+    (slurm / "reason").write_text(said)
+    answer = ways.ask(waiting(slurm, _7_0="RUNNING", _7_1="PENDING"))
+    assert answer == Answer({"7_0": "RUNNING", "7_1": "PENDING"}, reasons=reasons)
+
+
+def test_the_queue_is_not_asked_why_nobody_waits(slurm):
+    assert ways.ask(waiting(slurm, _7="RUNNING")) == Answer({"7": "RUNNING"})
+    assert not calls(slurm, "squeue")
+
+
+def test_a_queue_that_is_silent_leaves_the_states_of_accounting(slurm):
+    (slurm / "silent").touch()
+    answer = ways.ask(waiting(slurm, _7="PENDING"))
+    assert (answer.states, answer.reasons) == ({"7": "PENDING"}, {})
+    assert answer.complaint.startswith("squeue: slurm_load_jobs error")
+
+
+@pytest.mark.parametrize(
+    ("printed", "state", "complaint"),
+    [
+        ("Welcome to the cluster\n7|RUNNING|None", "RUNNING", ""),
+        ("7|PENDING|", "PENDING", ""),
+        ("7|RUNNING", "UNKNOWN", "squeue: '7|RUNNING' is not understood"),
+        ("7||None", "UNKNOWN", "squeue: '7||None' is not understood"),
+        ("7|running|None", "UNKNOWN", "squeue: '7|running|None' is not understood"),
+        ("8|RUNNING|None", "GONE", ""),
+    ],
+)
+def test_a_row_that_is_not_understood_is_no_job_that_is_gone(slurm, printed, state, complaint):
+    (slurm / "no_accounting").touch()
+    (slurm / "bin" / "squeue").write_text(f"#!/bin/sh\ncat <<'END'\n{printed}\nEND\n")
+    answer = ways.ask([SimpleNamespace(job_id="7")])
+    assert (answer.states, answer.complaint) == ({"7": state}, complaint)
+
+
+def test_a_job_that_waits_says_why_and_a_cancel_that_failed_is_repeated(cluster, slurm):
+    for name in ("hold", "busy"):
+        (slurm / name).touch()
+    (slurm / "reason").write_text("PartitionTimeLimit")
+    path = cluster.repository / "output" / "cluster" / "night" / "jobs.json"
+    runner = cluster.start("add_a_args", executor="slurm", poll_seconds=0.3, result_seconds=0.6)
+    try:
+        until(lambda: path.exists() and json.loads(path.read_text())["shards"][0]["reason"] == "PartitionTimeLimit")
+        runner.send_signal(signal.SIGINT)
+        until(lambda: len(calls(slurm, "scancel")) > 1)
+        (slurm / "busy").unlink()
+        printed, _ = runner.communicate(timeout=40)
+    finally:
+        runner.kill()
+        (slurm / "hold").unlink()
+    assert runner.returncode == 130
+    assert printed.count(": PENDING (PartitionTimeLimit)\n") == 1
+    told = [line for line in printed.splitlines() if line.startswith("  cancelling: ")]
+    busy = "scancel: scancel: error: Kill job error on job id 4242_0: Socket timed out on send/recv operation"
+    assert told == [f"  cancelling: {busy}", "  cancelling: done"]
+
+
 def test_without_accounting_the_queue_is_asked(cluster, slurm):
     (slurm / "no_accounting").touch()
     cluster.plan_for("die_early 2/2")
@@ -205,10 +314,9 @@ def test_while_slurm_is_silent_nothing_is_given_up(cluster, slurm, monkeypatch):
     assert (parts.code, parts.lines[-1]) == (0, "all_pass True")
     silent = [line for line in parts.lines if "Unable to contact slurm controller" in line]
     assert silent == [
-        "  the states of jobs are not to be had: squeue: slurm_load_jobs error: Unable to contact slurm controller "
-        "(connect failure)"
+        "  asking about the jobs: squeue: slurm_load_jobs error: Unable to contact slurm controller (connect failure)"
     ]
-    assert "  the states of jobs are to be had again" in parts.lines
+    assert "  asking about the jobs: all is answered again" in parts.lines
 
 
 def test_inside_a_job_nothing_of_it_is_passed_on(cluster, slurm, monkeypatch):

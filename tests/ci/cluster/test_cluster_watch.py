@@ -21,7 +21,11 @@ from ci.run.progress import PlainDisplay
 
 @dataclass
 class Cluster:
-    """Answers, one after the other, the last again and again; a job gets its result with the state COMPLETED."""
+    """Answers, one after the other, the last again and again; a job gets its result with the state COMPLETED.
+
+    An answer is a state, with a reason behind a colon, or with a complaint behind an exclamation mark. ``refusals`` are
+    what the first tries to cancel come to.
+    """
 
     folder: Path
     answers: list[str]
@@ -30,6 +34,7 @@ class Cluster:
     stream: io.StringIO = field(default_factory=io.StringIO)
     submitted: int = 0
     cancelled: list[bool] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
     refuse: Callable[[], Exception] | None = None
     on_ask: Callable[[int], Any] = lambda count: None
     asked: int = 0
@@ -45,14 +50,16 @@ class Cluster:
     def ask(self, jobs: list[Any]) -> Answer:
         self.asked += 1
         self.on_ask(self.asked)
-        state = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        said, _, complaint = answer.partition("!")
+        state, _, reason = said.partition(":")
         if state == "COMPLETED":
             jobs[0].paths.result_pickle.touch()
-        return Answer({jobs[0].job_id: state})
+        return Answer({jobs[0].job_id: state}, complaint, {jobs[0].job_id: reason} if reason else {})
 
     def cancel(self, jobs: list[Any], at_once: bool) -> str:
         self.cancelled.append(at_once)
-        return ""
+        return self.refusals.pop(0) if self.refusals else ""
 
     @property
     def jobs(self) -> Path:
@@ -106,6 +113,25 @@ def test_every_change_of_state_is_told_once(make_cluster):
     assert (cluster.shard.code, cluster.cancelled) == (0, [])
     (written,) = json.loads((cluster.folder / "jobs.json").read_text())["shards"]
     assert (written["job"], written["state"], written["exit_code"]) == ("101", "COMPLETED", 0)
+
+
+def test_why_a_job_waits_is_told_and_told_again_when_it_is_another_reason(make_cluster):
+    cluster = make_cluster(
+        *("PENDING", "PENDING:Priority", "PENDING:Priority", "PENDING!nobody answers", "PENDING:Priority"),
+        *("PENDING:PartitionTimeLimit", "RUNNING", "COMPLETED"),
+    )
+    written = []
+
+    def read(count):
+        (row,) = json.loads((cluster.folder / "jobs.json").read_text())["shards"]
+        written.append((row["state"], row["reason"]))
+
+    cluster.on_ask = read
+    lines = cluster.run()
+    pending = ["PENDING", "PENDING (Priority)", "nobody answers", "all is answered again"]
+    assert lines == ["SUBMITTED", *pending, "PENDING (PartitionTimeLimit)", "RUNNING", "COMPLETED", "passed"]
+    assert written[2] == ("PENDING", "Priority")
+    assert written[6:] == [("PENDING", "PartitionTimeLimit"), ("RUNNING", "")]
 
 
 @pytest.mark.parametrize("state", ["NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "REVOKED"])
@@ -184,6 +210,47 @@ def test_a_stop_cancels_and_a_second_one_ends_at_once(make_cluster):
     cluster.run()
     assert cluster.watch.stopped
     assert (cluster.submitted, cluster.cancelled) == (1, [False, True])
+
+
+def test_a_cancel_that_failed_is_repeated_until_it_does_not(make_cluster):
+    cluster = make_cluster("RUNNING", refusals=["timed out", "timed out", "no route", "timed out"])
+
+    def on_ask(count):
+        if count == 1:
+            cluster.stop.ask("SIGINT", 2)
+        if count == 8:
+            cluster.answers = ["CANCELLED"]
+
+    cluster.on_ask = on_ask
+    lines = cluster.run()
+    assert cluster.cancelled == [False] * 5
+    assert [line for line in lines if line in ("timed out", "no route", "done")] == [
+        *("timed out", "no route", "timed out", "done")
+    ]
+
+
+def test_a_second_stop_is_repeated_as_it_is_and_not_as_the_first(make_cluster):
+    cluster = make_cluster("RUNNING", refusals=["timed out"] * 4)
+
+    def on_ask(count):
+        if count == 1:
+            cluster.stop.ask("SIGINT", 2)
+        if count == 2:
+            cluster.stop.insisted = True
+        if count == 6:
+            cluster.answers = ["CANCELLED"]
+
+    cluster.on_ask = on_ask
+    lines = cluster.run()
+    assert cluster.cancelled == [False, False, True, True, True]
+    assert lines.count("timed out") == 2  # of each of the two wishes
+
+
+def test_a_job_that_has_ended_is_not_cancelled_again(make_cluster):
+    cluster = make_cluster("RUNNING", "CANCELLED", refusals=["no such job"] * 9)
+    cluster.on_ask = lambda count: cluster.stop.ask("SIGINT", 2) if count == 1 else None
+    cluster.run()
+    assert cluster.cancelled == [False]
 
 
 def test_a_stop_after_the_last_job_is_none(make_cluster):

@@ -20,7 +20,7 @@ Usage = namedtuple("Usage", "total used free")
 
 @pytest.fixture
 def machine(tmp_path):
-    for folder in ("dev", "proc", "sys/fs/cgroup", "repository"):
+    for folder in ("dev", "proc/self", "sys/fs/cgroup", "repository"):
         (tmp_path / folder).mkdir(parents=True)
     return Machine(tmp_path / "repository", root=tmp_path)
 
@@ -117,7 +117,14 @@ def test_git(machine, programs):
     assert checks.check_git(machine).state is State.OK
 
 
-def test_checkout(machine):
+def test_an_image_of_changed_code_is_said_to_be_one(machine, monkeypatch):
+    monkeypatch.setenv("MIMICKIT_REVISION", "0123456789abcdef-dirty")
+    finding = checks.check_checkout(machine)
+    assert (finding.state, finding.found) == (State.LOOK, "0123456789ab with changes that are not committed")
+
+
+def test_checkout(machine, monkeypatch):
+    monkeypatch.delenv("MIMICKIT_REVISION", raising=False)
     assert checks.check_checkout(machine).state is State.LOOK
     git = ["git", "-C", str(machine.repository), "-c", "user.name=A", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "--quiet"], check=True)
@@ -207,6 +214,29 @@ def test_memory_is_the_least_of_machine_and_container(machine, available, limit,
     assert finding.found.startswith(found)
 
 
+def in_a_job(machine, **limits):
+    """The groups of a cluster's job: this process is in a group without limits, the job above it has those given."""
+    (machine.root / "proc/self/cgroup").write_text("0::/slurm/job_7/step_0\n")
+    job = machine.root / "sys/fs/cgroup/slurm/job_7"
+    (job / "step_0").mkdir(parents=True)
+    for name, limit in limits.items():
+        (job / name.replace("_", ".")).write_text(f"{limit}\n")
+
+
+def test_memory_is_that_of_the_job_which_this_process_is_in(machine):
+    (machine.root / "proc/meminfo").write_text("MemAvailable: 8000000 kB\n")
+    in_a_job(machine, memory_max=4 * GIGABYTE, memory_current=2 * GIGABYTE)
+    finding = checks.check_memory(machine)
+    assert (finding.state, finding.found) == (State.LOOK, "2.0 GB free, which a long run may fill")
+
+
+def test_cores_are_those_of_the_job_which_this_process_is_in(machine, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(4)), raising=False)
+    in_a_job(machine, cpu_max="300000 100000")
+    finding = checks.check_cores(machine)
+    assert (finding.state, finding.found) == (State.OK, "3")
+
+
 def test_memory_that_cannot_be_read(machine):
     assert checks.check_memory(machine).state is State.LOOK
 
@@ -215,8 +245,9 @@ def test_memory_that_cannot_be_read(machine):
     ("mine", "quota", "state", "found"),
     [
         (4, "max 100000", State.OK, "4"),
-        (4, "250000 100000", State.OK, "2.5"),
-        (4, "50000 100000", State.LOOK, "0.5"),
+        (4, "250000 100000", State.OK, "2"),
+        (4, "190000 100000", State.LOOK, "1"),
+        (4, "50000 100000", State.LOOK, "1"),
         (1, None, State.LOOK, "1"),
     ],
 )
