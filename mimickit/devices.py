@@ -1,4 +1,6 @@
-"""Devices to compute on: what a name stands for, and whether it is there."""
+"""Devices to compute on: what a name stands for, whether it is there, and how many cores there are."""
+
+import os
 
 import torch
 
@@ -16,3 +18,9 @@ def check_device(name: str) -> torch.device:
                 f"--devices {name}: this machine has {count} CUDA devices; use --devices cpu to run without one"
             )
     return torch.device(name)
+
+
+def usable_cores() -> int:
+    """CPU cores that this process may run on; fewer than the machine has where it was pinned to some."""
+    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
+    return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -8,7 +8,6 @@ after the other they take minutes.
 
 import argparse
 import multiprocessing
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ from mimickit.anim import load_character
 from mimickit.config.document import read_yaml
 from mimickit.config.engine_config import ENGINE_CONFIGS
 from mimickit.config.schema import build_kind
-from mimickit.devices import check_device
+from mimickit.devices import check_device, usable_cores
 from mimickit.engines import Prop, Scene, build_engine
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
@@ -95,9 +94,7 @@ def main(argv: Sequence[str]) -> int:
     """The command; returns the exit code, one of ``mimickit/errors.py``."""
     parser = argparse.ArgumentParser(prog="python -m mimickit.kernels", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0: that GPU's architecture (default: cpu)")
-    parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count() or 1, help="scenes at once (default: as many as cores)"
-    )
+    parser.add_argument("--jobs", type=int, default=usable_cores(), help="scenes at once (default: as many as cores)")
     options = parser.parse_args(argv)
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least 1")

@@ -19,7 +19,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from mimickit.config.case import Case
-from mimickit.devices import check_device
+from mimickit.devices import check_device, usable_cores
 from mimickit.engines import BACKENDS
 from mimickit.envs import CharEnv, Share, build_env
 from mimickit.errors import InputError, MimicKitError, ProcessGroupError, classify
@@ -159,12 +159,6 @@ def _process_main(
     # process keeps the store that the others talk to.
     dist.barrier()
     dist.destroy_process_group()
-
-
-def usable_cores() -> int:
-    """CPU cores that this process may run on; fewer than the machine has where it was pinned to some."""
-    affinity = getattr(os, "sched_getaffinity", None)  # not on every system
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mimickit.launch import usable_cores
+from mimickit.devices import usable_cores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
