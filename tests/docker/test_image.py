@@ -62,6 +62,8 @@ def test_a_signal_reaches_the_command(image):
 
 def test_a_case_from_training_to_film(image, output):
     """As anybody: user 1234, without a network, and the clips from outside."""
+    if not (MOTIONS / "sword_shield").is_dir():
+        pytest.fail("the clips have not been built: nox -s data")
     shutil.copytree(MOTIONS / "sword_shield", output.parent / "motions" / "sword_shield")
     for path in [output.parent, *output.parent.rglob("*")]:
         path.chmod(0o777 if path.is_dir() else 0o666)
