@@ -55,6 +55,12 @@ def container(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def gpu(session: nox.Session) -> None:
+    """Run the tests that need an NVIDIA GPU: nox -s gpu -- [pytest arguments]."""
+    run(session, "pytest", "--numprocesses", "4", "-m", "gpu", *session.posargs)
+
+
+@nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
     """Check the style with ruff and the types of ci/ and mimickit/config with mypy."""
     run(session, "ruff", "check", ".")
@@ -99,5 +105,5 @@ def doctor(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def bench(session: nox.Session) -> None:
-    """Measure simulation and training speed: nox -s bench -- [--help]."""
+    """Measure simulation and training speed: nox -s bench -- [--gpu] [--help]."""
     run(session, "mimickit.bench", *session.posargs)

@@ -48,7 +48,7 @@ class RunConfig:
         example="data/agents/deepmimic_humanoid_ppo_agent.yaml",
     )
     devices: tuple[str, ...] = option(
-        "'cpu' or 'cuda:N'; several train in one process each.",
+        "'cpu' or 'cuda:N'; several train in one process each. Under torchrun those of this host.",
         default_factory=default_devices,
         shown_default="cuda:0 where there is an NVIDIA GPU, otherwise cpu",
         example="cuda:0 cuda:1",

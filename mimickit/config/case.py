@@ -102,7 +102,7 @@ def _require_files(config: Any, document: Document, run: RunConfig, to_be_made: 
     """Raise one error for all paths in ``config`` that are no files: MissingDataError, unless one is of settings."""
     problems = []
     kind: type[InputError] = MissingDataError
-    for place, path in _named_files(config):
+    for place, path in named_files(config):
         key = document.key_name(place)
         reason = None if key in to_be_made else missing_file(path)
         if reason is not None:
@@ -113,14 +113,14 @@ def _require_files(config: Any, document: Document, run: RunConfig, to_be_made: 
         fail(problems, kind)
 
 
-def _named_files(config: Any, place: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:
+def named_files(config: Any, place: KeyPath = ()) -> Iterator[tuple[KeyPath, Path]]:
     """Every path in the dataclass ``config``, which lies at ``place``, and where it lies itself."""
     for spec in dataclasses.fields(config):
         here, value = (*place, spec.name), getattr(config, spec.name)
         if isinstance(value, Path):
             yield here, value
         for there, inner_config in inner_configs(value):
-            yield from _named_files(inner_config, (*here, *there))
+            yield from named_files(inner_config, (*here, *there))
 
 
 def effective_values(case: Case) -> dict[str, Any]:

@@ -49,7 +49,8 @@ class NewtonEngineConfig(EngineConfig):
     """Newton with its MuJoCo Warp solver.
 
     contacts_per_env, constraints_per_env: buffer sizes; None lets the backend choose.
-    cuda_graph: record the physics steps once on a CUDA device and replay them.
+    cuda_graph: on a CUDA device, capture the physics of a control step, the rest of it and gradient steps once, and
+        replay them; false runs every operation by itself, which is slower and easier to debug.
     """
 
     solver_iterations: int = 20

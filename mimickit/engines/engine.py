@@ -136,9 +136,11 @@ class Engine(abc.ABC):
                 GPU, where looking would wait for the device, fixed props stay in place.
         """
 
-    @abc.abstractmethod
     def step(self, action: Tensor) -> None:
         """Advance every environment by one control step of ``num_substeps`` physics steps.
+
+        The same as ``drive``, ``simulate`` and ``read_state``: on a GPU the first and the last can be part of a CUDA
+        graph with what comes before and after, and the physics is a graph of its own.
 
         Args:
             action: ``(N, D)``; what it means is ``config.control_mode``: target DoFs (``pos``, ``pd_explicit``), target
@@ -148,6 +150,21 @@ class Engine(abc.ABC):
             DivergenceError: a state is not finite. The MuJoCo backend looks after every step; the Newton one leaves it
                 to the training loop, since looking would stall a GPU.
         """
+        self.drive(action)
+        self.simulate()
+        self.read_state()
+
+    @abc.abstractmethod
+    def drive(self, action: Tensor) -> None:
+        """Take over the action ``(N, D)`` of the next control step."""
+
+    @abc.abstractmethod
+    def simulate(self) -> None:
+        """The physics of a control step under the action that ``drive`` took over; see ``step`` for errors."""
+
+    @abc.abstractmethod
+    def read_state(self) -> None:
+        """Bring the tensors of the state up to date with what ``simulate`` did."""
 
     @abc.abstractmethod
     def check_capacity(self) -> None:
@@ -162,6 +179,11 @@ class Engine(abc.ABC):
     @abc.abstractmethod
     def device_name(self) -> str:
         """The hardware the physics runs on, for records."""
+
+    @property
+    def peak_device_memory(self) -> int | None:
+        """The most bytes of a GPU's memory that the backend has held, beside torch's: 0 on the CPU, None if unknown."""
+        return 0
 
     def close(self) -> None:  # noqa: B027 - only backends that hold threads have something to release
         """Release threads and device memory."""

@@ -209,6 +209,7 @@ class MujocoEngine(Engine):
         self.root_ang_vel = torch.zeros(num_envs, 3)
         self.dof_pos = torch.zeros(num_envs, num_dofs)
         self.dof_vel = torch.zeros(num_envs, num_dofs)
+        self._action = torch.zeros(num_envs, num_dofs)
         self.body_pos = torch.zeros(num_envs, num_bodies, 3)
         self.body_rot = torch.zeros(num_envs, num_bodies, 4)
         self.ground_force = torch.zeros(num_envs, num_bodies, 3)
@@ -237,25 +238,30 @@ class MujocoEngine(Engine):
         self._qpos[rows, : self._char_coords] = qpos.double()
         self._qvel[rows, : self._char_velocities] = qvel.double()
         self._props.restore(mask)
-        self._read_state(rows)
+        self._read_rows(rows)
         self.ground_force[rows] = 0.0
 
     def place_props(self, mask: Tensor, prop_pos: Tensor, prop_rot: Tensor, prop_vel: Tensor) -> None:
         self._props.place(mask, prop_pos, prop_rot, prop_vel)
 
-    def step(self, action: Tensor) -> None:
+    def drive(self, action: Tensor) -> None:
+        self._action.copy_(action)
+
+    def simulate(self) -> None:
         if self.config.control_mode == "pd_explicit":
             for _ in range(self.num_substeps):
-                error = action - self.dof_pos
+                error = self._action - self.dof_pos
                 torque = self._stiffness * error - self._damping * self.dof_vel
                 self._advance(clamp_torque(torque, self._torque_limit))
                 self._read_dofs()
         else:
-            self._advance(action)
-        self._read_state()
-        self._props.read()
+            self._advance(self._action)
         forces = torch.from_numpy(self._sensors[:, -1]).view(self.num_envs, -1, 3)
         self.ground_force.copy_(forces)
+
+    def read_state(self) -> None:
+        self._read_rows()
+        self._props.read()
 
     def _advance(self, control: Tensor) -> None:
         self._control[:] = control.numpy()[:, None]
@@ -299,7 +305,7 @@ class MujocoEngine(Engine):
         self.dof_pos[rows] = dof_pos
         return qpos, qvel
 
-    def _read_state(self, rows: Tensor | slice = slice(None)) -> None:
+    def _read_rows(self, rows: Tensor | slice = slice(None)) -> None:
         qpos, qvel = self._read_dofs(rows)
         if self.scene.fixed_root_pose is None:
             pos, rot, vel, ang_vel = self._codec.decode_root(qpos, qvel)

@@ -6,6 +6,7 @@ Stepping works on MuJoCo Warp's arrays directly, so nothing is copied into Newto
 
 import os
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,10 @@ from mimickit.engines.mujoco_scene import (
     mesh_folders,
     passive_character,
 )
+from mimickit.engines.newton_buffers import buffer_sizes
 from mimickit.engines.newton_kernels import ground_force_kernel, pd_torque_kernel
 from mimickit.engines.props import PropState
-from mimickit.errors import CapacityError, InputError, MissingDataError
+from mimickit.errors import CapacityError, DriverError, InputError, MissingDataError
 from mimickit.warp_settings import apply_warp_settings
 
 # Which setting makes more room; an overflow of anything else is named as MuJoCo Warp names it.
@@ -45,17 +47,6 @@ _CAPACITY_SETTINGS = {
 }
 # Solver limits reached cost accuracy, not contacts: they are settings of the engine, not a lack of room.
 _NOT_CAPACITY = ("NONE", "ITERATIONS", "LS_ITERATIONS", "ALL")
-# Most contact points that one geometry of a kind makes with a plane.
-_PLANE_CONTACTS = {
-    int(mujoco.mjtGeom.mjGEOM_SPHERE): 1,
-    int(mujoco.mjtGeom.mjGEOM_CAPSULE): 2,
-    int(mujoco.mjtGeom.mjGEOM_ELLIPSOID): 1,
-    int(mujoco.mjtGeom.mjGEOM_CYLINDER): 4,
-    int(mujoco.mjtGeom.mjGEOM_BOX): 4,
-    int(mujoco.mjtGeom.mjGEOM_MESH): 4,
-}
-_OTHER_CONTACTS = 16  # room for self-collisions and fixed props beyond the ground contacts
-_FREE_PROP_CONTACTS = 4  # and for each free prop; in a heap of balls one had up to 5, but all of them 2 on average
 
 
 def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjModel:
@@ -139,20 +130,6 @@ def _set_control_law(model: mujoco.MjModel, scene: Scene, control_mode: str) -> 
             model.actuator_forcerange[dof] = (-limits[dof], limits[dof])
 
 
-def buffer_sizes(model: mujoco.MjModel, num_free_props: int) -> tuple[int, int]:
-    """Contacts (on average over worlds) and constraint rows (at most, per world) that a scene is expected to need."""
-    contacts = _OTHER_CONTACTS + _FREE_PROP_CONTACTS * num_free_props
-    rows = 4 * contacts
-    for geom in range(model.ngeom):
-        if model.geom_bodyid[geom] == 0 or not (model.geom_contype[geom] or model.geom_conaffinity[geom]):
-            continue
-        count = _PLANE_CONTACTS.get(int(model.geom_type[geom]), 4)
-        contacts += count
-        rows += 4 * count  # a pyramid of dimension 3 has 4 edges
-    rows += int(model.jnt_limited.sum()) + int((model.dof_frictionloss > 0).sum())
-    return contacts, rows
-
-
 class NewtonEngine(Engine):
     """Worlds on one Warp device; see :class:`~mimickit.engines.engine.Engine` for the interface."""
 
@@ -162,10 +139,15 @@ class NewtonEngine(Engine):
         apply_warp_settings()
         wp.init()
         self._wp_device = wp.device_from_torch(device)
+        if config.cuda_graph and self._wp_device.is_cuda and not wp.is_mempool_enabled(self._wp_device):
+            raise DriverError(
+                f"{device}: its driver has no memory pools, which captured physics needs: set cuda_graph: false in the "
+                "engine config, or use a driver that has them"
+            )
         wp.set_device(self._wp_device)
         self.mj_model = build_newton_model(config, scene)
         character = scene.char_model
-        contacts, rows = buffer_sizes(self.mj_model, len(scene.free_props))
+        contacts, rows = buffer_sizes(self.mj_model, scene, num_envs)
         self.contacts_per_env = config.contacts_per_env or contacts
         self.constraints_per_env = config.constraints_per_env or rows
         with wp.ScopedDevice(self._wp_device):
@@ -188,8 +170,8 @@ class NewtonEngine(Engine):
         self._allocate(num_envs, character.num_dofs, character.num_bodies)
         self._props = PropState(self.mj_model, scene, self._qpos, self._qvel)
         self.prop_pos, self.prop_rot, self.prop_vel = self._props.pos, self._props.rot, self._props.vel
-        self._step_graph: wp.Graph | None = None
-        self._kinematics_graph: wp.Graph | None = None
+        self._step_graph = self._captured(self._physics, lambda: self._physics(num_substeps=1))
+        self._kinematics_graph = self._captured(self._kinematics, self._kinematics)
 
     def _allocate(self, num_envs: int, num_dofs: int, num_bodies: int) -> None:
         device, character = self.device, self.scene.char_model
@@ -235,6 +217,12 @@ class NewtonEngine(Engine):
     def device_name(self) -> str:
         return self._wp_device.name if self._wp_device.is_cuda else f"{os.uname().machine} CPU (Warp kernels)"
 
+    @property
+    def peak_device_memory(self) -> int | None:
+        if not self._wp_device.is_cuda:
+            return 0
+        return wp.get_mempool_used_mem_high(self._wp_device) if wp.is_mempool_enabled(self._wp_device) else None
+
     def reset(
         self,
         mask: Tensor,
@@ -252,51 +240,69 @@ class NewtonEngine(Engine):
         self._qvel[:, :velocities] = torch.where(rows, qvel, self._qvel[:, :velocities])
         self._props.restore(mask)
         self._warmstart.masked_fill_(rows, 0.0)
-        self._kinematics_graph = self._launch(self._kinematics_graph, self._kinematics)
-        self._read_state()
+        self._launch(self._kinematics_graph, self._kinematics)
+        self._read_character()
         self.ground_force.masked_fill_(rows.unsqueeze(-1), 0.0)
 
     def place_props(self, mask: Tensor, prop_pos: Tensor, prop_rot: Tensor, prop_vel: Tensor) -> None:
         self._props.place(mask, prop_pos, prop_rot, prop_vel)
 
-    def step(self, action: Tensor) -> None:
+    def drive(self, action: Tensor) -> None:
         if self.config.control_mode == "pd_explicit":
             self._target.copy_(action)
         else:
             self._ctrl.copy_(action)
-        self._step_graph = self._launch(self._step_graph, self._physics)
-        self._read_state()
+
+    def simulate(self) -> None:
+        self._launch(self._step_graph, self._physics)
+
+    def read_state(self) -> None:
+        self._read_character()
         self._props.read()
 
-    def _launch(self, graph: wp.Graph | None, function) -> wp.Graph | None:  # noqa: ANN001 - a method of this class
-        """Run ``function``, on CUDA as a graph captured at the first call and ordered with torch's stream."""
+    def _captured(self, function: Callable[[], None], warm_up: Callable[[], None]) -> wp.Graph | None:
+        """``function`` as a CUDA graph, and the state as it was; None where it is run by itself. ``warm_up`` loads all
+        its kernels: a module cannot be loaded while capturing."""
         if not (self._wp_device.is_cuda and self.config.cuda_graph):
-            with wp.ScopedDevice(self._wp_device):
-                if self._wp_device.is_cuda:
-                    with wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(self.device))):
-                        function()
-                else:
-                    function()
             return None
-        if graph is None:
+        torch.cuda.synchronize(self.device)
+        before = self._qpos.clone(), self._qvel.clone(), self._warmstart.clone()
+        with wp.ScopedDevice(self._wp_device):
+            warm_up()
+            wp.synchronize_device(self._wp_device)
+            for tensor, value in zip((self._qpos, self._qvel, self._warmstart), before, strict=True):
+                tensor.copy_(value)
             torch.cuda.synchronize(self.device)
-            before = self._qpos.clone(), self._qvel.clone(), self._warmstart.clone()
-            with wp.ScopedDevice(self._wp_device):
-                function()  # loads every kernel first: a module cannot be loaded while capturing
-                wp.synchronize_device(self._wp_device)
-                for tensor, value in zip((self._qpos, self._qvel, self._warmstart), before, strict=True):
-                    tensor.copy_(value)
-                torch.cuda.synchronize(self.device)
-                with wp.ScopedCapture(device=self._wp_device) as capture:
-                    function()
-            graph = capture.graph
-        wp.capture_launch(graph, stream=wp.stream_from_torch(torch.cuda.current_stream(self.device)))
-        return graph
+            with wp.ScopedCapture(device=self._wp_device) as capture:
+                function()
+        self._overflow.zero_()  # every character stood in the ground
+        return capture.graph
 
-    def _physics(self) -> None:
+    def _launch(self, graph: wp.Graph | None, function: Callable[[], None]) -> None:
+        """Run ``function``, on CUDA in torch's current stream; by its graph, if it has one.
+
+        While torch captures a graph, ``function`` becomes part of that.
+        """
+        if not self._wp_device.is_cuda:
+            with wp.ScopedDevice(self._wp_device):
+                function()
+            return
+        stream = wp.stream_from_torch(torch.cuda.current_stream(self.device))
+        capturing = torch.cuda.is_current_stream_capturing()
+        if graph is not None and not capturing:
+            wp.capture_launch(graph, stream=stream)
+            return
+        # Waiting for warp's own stream, on which nothing runs, would be an error in a capture.
+        with (
+            wp.ScopedDevice(self._wp_device),
+            wp.ScopedStream(stream, sync_enter=not capturing, sync_exit=not capturing),
+        ):
+            function()
+
+    def _physics(self, num_substeps: int | None = None) -> None:
         """One control step, then the bodies' poses at its end and the last step's ground forces."""
         data = self._data
-        for _ in range(self.num_substeps):
+        for _ in range(num_substeps or self.num_substeps):
             if self.config.control_mode == "pd_explicit":
                 wp.launch(
                     pd_torque_kernel,
@@ -331,7 +337,7 @@ class NewtonEngine(Engine):
     def _kinematics(self) -> None:
         mujoco_warp.kinematics(self._model, self._data)
 
-    def _read_state(self) -> None:
+    def _read_character(self) -> None:
         if self.scene.fixed_root_pose is None:
             _, rot, vel, ang_vel = self._codec.decode_root(self._qpos, self._qvel)
             self.root_rot.copy_(rot)

@@ -42,13 +42,13 @@ class ADDEnv(DeepMimicEnv):
     def record_start(self, mask: Tensor) -> None:
         """Before the start both stood as they do now, where the character takes the reference's state."""
         chosen, (frame, ref_frame) = mask[:, None, None], self._frames()
-        self._history = torch.where(chosen, frame.unsqueeze(1), self._history)
-        self._ref_history = torch.where(chosen, ref_frame.unsqueeze(1), self._ref_history)
+        self._history.copy_(torch.where(chosen, frame.unsqueeze(1), self._history))
+        self._ref_history.copy_(torch.where(chosen, ref_frame.unsqueeze(1), self._ref_history))
 
     def record_step(self) -> None:
         frame, ref_frame = self._frames()
-        self._history = extended(self._history, frame)
-        self._ref_history = extended(self._ref_history, ref_frame)
+        self._history.copy_(extended(self._history, frame))
+        self._ref_history.copy_(extended(self._ref_history, ref_frame))
 
     def _frames(self) -> tuple[Tensor, Tensor]:
         """The character's and the reference's current packed frames, ``(N, packed_size)`` each."""

@@ -39,6 +39,7 @@ class AMPEnv(DeepMimicEnv):
     def start_in(self, source: WindowStarts) -> None:
         """Let episodes start in windows drawn from ``source`` instead of clips; there is no reference then."""
         self.start_source = source
+        self._start_frames = torch.zeros_like(self.history)
         self.has_reference = False
 
     @property
@@ -61,7 +62,8 @@ class AMPEnv(DeepMimicEnv):
         if self.start_source is None:
             super().begin_episodes(mask)
         else:
-            state, self._start_frames = self.start_source.draw(self.num_envs, self.generator)
+            state, frames = self.start_source.draw(self.num_envs, self.generator)
+            self._start_frames.copy_(frames)
             self.take_state(mask, state)
 
     def record_start(self, mask: Tensor) -> None:
@@ -78,7 +80,7 @@ class AMPEnv(DeepMimicEnv):
         self.history[rows] = torch.where(mask[rows, None, None], frames, self.history[rows])
 
     def record_step(self) -> None:
-        self.history = extended(self.history, self.frame_of_character(self.layout, self.key_body_ids))
+        self.history.copy_(extended(self.history, self.frame_of_character(self.layout, self.key_body_ids)))
 
     def update_reference(self, rows: Rows = ALL) -> None:
         if self._uses_reference:

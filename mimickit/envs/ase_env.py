@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import ASEEnvConfig
 from mimickit.envs.amp_env import AMPEnv
+from mimickit.envs.char_env import Share
 
 
 class ASEEnv(AMPEnv):
@@ -12,12 +14,15 @@ class ASEEnv(AMPEnv):
 
     config: ASEEnvConfig
     has_reference = False
-    _at_default: Tensor
+
+    def __init__(self, config: ASEEnvConfig, engine_config: EngineConfig, share: Share):
+        super().__init__(config, engine_config, share)
+        self._at_default = torch.zeros(share.num_envs, dtype=torch.bool, device=share.device)
 
     def begin_episodes(self, mask: Tensor) -> None:
         super().begin_episodes(mask)
         chance = torch.rand(self.num_envs, device=self.device, generator=self.generator)
-        self._at_default = mask & (chance < self.config.default_reset_prob)
+        self._at_default.copy_(mask & (chance < self.config.default_reset_prob))
         self.take_init_pose(self._at_default)
 
     def record_start(self, mask: Tensor) -> None:

@@ -3,6 +3,9 @@
 One control step goes: action, physics, time, reference and histories, observation, reward, done. Ended environments
 are then reset by :meth:`CharEnv.reset_done`; the policy next sees the observation after the reset, and a value
 bootstrap the one before it. Nothing here waits for a GPU.
+
+What lasts from one step to the next is written in place: a CUDA graph of a step reads and writes the same memory at
+every replay. So whoever wants to keep an observation copies it.
 """
 
 from dataclasses import dataclass
@@ -157,19 +160,29 @@ class CharEnv:
         Returns:
             The observation before any reset, ``(N, obs_size)``; ``reward`` and ``done`` are attributes.
         """
-        self.advance(action)
+        self.drive(action)
+        self.simulate()
+        return self.finish_step()
+
+    def drive(self, action: Tensor) -> None:
+        """The first part of a step: hand over the action, clamped to the bounds."""
+        self.engine.drive(torch.minimum(torch.maximum(action, self.action_low), self.action_high))
+
+    def simulate(self) -> None:
+        """The second part of a step: the physics."""
+        self.engine.simulate()
+
+    def finish_step(self) -> Tensor:
+        """The last part of a step: what became of it. Returns the observation before any reset."""
+        self.engine.read_state()
         self.step_count += 1
         self._update_state()
         self.record_step()
-        self.obs = self.observe()
-        self.reward = self.compute_reward()
-        self.done = self.compute_done()
+        self.obs.copy_(self.observe())
+        self.reward.copy_(self.compute_reward())
+        self.done.copy_(self.compute_done())
         self.ever_not_finite |= ~(torch.isfinite(self.obs).all(dim=-1) & torch.isfinite(self.reward))
         return self.obs
-
-    def advance(self, action: Tensor) -> None:
-        """The physics of one control step under ``action`` ``(N, action_size)``, clamped to the bounds."""
-        self.engine.step(torch.minimum(torch.maximum(action, self.action_low), self.action_high))
 
     def reset_done(self) -> Tensor:
         """Reset the environments whose episode ended; returns the observation the policy sees next."""
@@ -180,15 +193,13 @@ class CharEnv:
         return self.obs
 
     def _reset(self, mask: Tensor) -> None:
-        self.step_count = torch.where(mask, 0, self.step_count)
+        self.step_count.masked_fill_(mask, 0)
         self.begin_episodes(mask)
         # What follows from the state is worked out anew for the reset environments, or with the same result for all.
         rows = self.rows_of(mask)
         self._update_state(rows)
         self.record_start(mask)
-        obs = self.obs.clone()
-        obs[rows] = self.observe(rows)
-        self.obs = obs
+        self.obs[rows] = self.observe(rows)
 
     def rows_of(self, mask: Tensor) -> Rows:
         """The environments to work on for those in ``mask``: these alone on the CPU; all on a GPU, which choosing rows
@@ -268,9 +279,10 @@ class CharEnv:
             failed = self.failed() & (self.step_count > 1)
         return done_flags(failed, self.succeeded(), self.step_count >= self.max_steps)
 
-    def diagnostic_totals(self) -> tuple[Tensor, int]:
-        """Sums of ``diagnostics`` and the number of samples in them since the last call."""
-        return torch.zeros(0, device=self.device), 0
+    def diagnostic_totals(self) -> tuple[Tensor, Tensor]:
+        """Sums of ``diagnostics`` ``(K,)`` and the number of samples in them ``(1,)`` since the last call, float64."""
+        nothing = torch.zeros(1, dtype=torch.float64, device=self.device)
+        return nothing[:0], nothing
 
     def reference_bodies(self) -> tuple[Tensor, Tensor] | None:
         """Where a reference character is to be drawn: ``(N, B, 3)`` and ``(N, B, 4)``; None without one."""

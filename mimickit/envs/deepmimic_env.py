@@ -166,7 +166,7 @@ class DeepMimicEnv(MotionEnv):
             )
         return failed
 
-    def diagnostic_totals(self) -> tuple[Tensor, int]:
+    def diagnostic_totals(self) -> tuple[Tensor, Tensor]:
         return self._errors.totals() if self.diagnostics else super().diagnostic_totals()
 
     def reference_bodies(self) -> tuple[Tensor, Tensor]:

@@ -57,12 +57,14 @@ class DofTestEnv(CharEnv):
         target = self.init_pose[6:].repeat(self.num_envs, 1)
         return target.scatter(1, driven[:, None], (self._middle[driven] + swing * self._amplitude[driven])[:, None])
 
-    def advance(self, action: Tensor) -> None:
-        target = self.target(self.time)
-        self.engine.step(target)
-        driven = self.driven_dof(self.time)[:, None]
+    def drive(self, action: Tensor) -> None:
+        self.engine.drive(self.target(self.time))
+
+    def record_step(self) -> None:
+        began = (self.step_count - 1) * self.control_dt  # the very number that `drive` had
+        target, driven = self.target(began), self.driven_dof(began)[:, None]
         self._errors.add((self.engine.dof_pos - target).gather(1, driven).abs())
 
-    def diagnostic_totals(self) -> tuple[Tensor, int]:
+    def diagnostic_totals(self) -> tuple[Tensor, Tensor]:
         """Distances of the driven angles to their targets at the end of a control step, rad."""
         return self._errors.totals()

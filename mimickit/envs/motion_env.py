@@ -38,8 +38,8 @@ class MotionEnv(CharEnv):
         start = self.motions.sample_times(ids, self.generator)
         if not self.config.rand_reset:
             start = torch.zeros_like(start)
-        self.motion_ids = torch.where(mask, ids, self.motion_ids)
-        self.motion_start = torch.where(mask, start, self.motion_start)
+        self.motion_ids.copy_(torch.where(mask, ids, self.motion_ids))
+        self.motion_start.copy_(torch.where(mask, start, self.motion_start))
         self.take_pose(mask, self.motion_start)
 
     def take_pose(self, mask: Tensor, times: Tensor) -> None:

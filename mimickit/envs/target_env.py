@@ -42,10 +42,10 @@ class TargetEnv(AMPEnv, abc.ABC):
         """Each root's mean horizontal velocity over the last control step, ``(N, 2)`` m/s."""
         return (self.engine.root_pos - self._root_pos_before)[:, :2] / self.control_dt
 
-    def advance(self, action: Tensor) -> None:
+    def drive(self, action: Tensor) -> None:
         # Noted here, after any reset, and not at the end of the step before.
         self._root_pos_before.copy_(self.engine.root_pos)
-        super().advance(action)
+        super().drive(action)
 
     def record_start(self, mask: Tensor) -> None:
         super().record_start(mask)
@@ -57,7 +57,7 @@ class TargetEnv(AMPEnv, abc.ABC):
 
     def _change_target(self, mask: Tensor) -> None:
         until = self.time + self.uniform(self.config.tar_change_time_min, self.config.tar_change_time_max)
-        self._change_time = torch.where(mask, until, self._change_time)
+        self._change_time.copy_(torch.where(mask, until, self._change_time))
         self.draw_target(mask)
 
     def uniform(self, low: float, high: float) -> Tensor:

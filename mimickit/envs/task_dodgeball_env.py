@@ -103,16 +103,16 @@ class TaskDodgeballEnv(AMPEnv):
         start = self.engine.root_pos.unsqueeze(1) + self._offsets()
         start[..., 2] = BALL_RADIUS
         self.engine.place_props(chosen, start, self._upright, torch.zeros_like(start))
-        self.flying = self.flying & ~chosen
-        self.hit = self.hit & ~mask
-        self._throw_time = torch.where(chosen, self._pauses(), self._throw_time)
+        self.flying &= ~chosen
+        self.hit &= ~mask
+        self._throw_time.copy_(torch.where(chosen, self._pauses(), self._throw_time))
         self._note_balls()
 
     def record_step(self) -> None:
         super().record_step()
         touched, near_ground = self._touches()
-        self.hit = (self.flying & touched & ~near_ground).any(dim=-1)
-        self.flying = self.flying & ~touched
+        self.hit.copy_((self.flying & touched & ~near_ground).any(dim=-1))
+        self.flying &= ~touched
         due = self.time.unsqueeze(-1) >= self._throw_time
         target = self.engine.body_pos[:, self._target_body].unsqueeze(1)
         start = target + self._offsets()
@@ -122,8 +122,8 @@ class TaskDodgeballEnv(AMPEnv):
         target_vel = self.engine.root_vel[:, None, :2]
         velocity = throw_velocity(start, target, target_vel, speed)
         self.engine.place_props(due, start, self._upright, velocity)
-        self.flying = self.flying | due
-        self._throw_time = torch.where(due, self.time.unsqueeze(-1) + self._pauses(), self._throw_time)
+        self.flying |= due
+        self._throw_time.copy_(torch.where(due, self.time.unsqueeze(-1) + self._pauses(), self._throw_time))
         self._note_balls()
 
     def task_reward(self) -> Tensor:
@@ -141,7 +141,8 @@ class TaskDodgeballEnv(AMPEnv):
         return bump.norm(dim=-1) > LEAST_BUMP, height < GROUND_MARGIN
 
     def _note_balls(self) -> None:
-        self._previous_pos, self._previous_vel = self.engine.prop_pos.clone(), self.engine.prop_vel.clone()
+        self._previous_pos.copy_(self.engine.prop_pos)
+        self._previous_vel.copy_(self.engine.prop_vel)
 
     def _offsets(self) -> Tensor:
         """Horizontal ways ``(N, P, 3)`` of the throwing distance, in all directions."""

@@ -34,7 +34,7 @@ class TaskLocationEnv(TargetEnv):
     def draw_target(self, mask: Tensor) -> None:
         distance = self.uniform(self.config.tar_dist_min, self.config.tar_dist_max)
         drawn = self.ground_pos + distance.unsqueeze(-1) * self.random_direction()
-        self.target_pos = torch.where(mask.unsqueeze(-1), drawn, self.target_pos)
+        self.target_pos.copy_(torch.where(mask.unsqueeze(-1), drawn, self.target_pos))
 
     def observe(self, rows: Rows = ALL) -> Tensor:
         task = location_observation(self.ground_pos[rows], self.engine.root_rot[rows], self.target_pos[rows])

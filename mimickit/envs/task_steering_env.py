@@ -25,9 +25,8 @@ class TaskSteeringEnv(TargetEnv):
     def __init__(self, config: TaskSteeringEnvConfig, engine_config: EngineConfig, share: Share):
         super().__init__(config, engine_config, share)
         self._ahead = torch.tensor([1.0, 0.0], device=self.device).expand(self.num_envs, 2)
-        self.target_dir = self._ahead
+        self.target_dir, self.face_dir = self._ahead.clone(), self._ahead.clone()
         self.target_speed = torch.zeros(self.num_envs, device=self.device)
-        self.face_dir = self._ahead
         self.markers = arrow(TARGET_COLOUR) + (arrow(FACING_COLOUR) if config.rand_face_dir else ())
 
     @property
@@ -39,9 +38,9 @@ class TaskSteeringEnv(TargetEnv):
         travel = self.random_direction() if config.rand_tar_dir else self._ahead
         face = self.random_direction() if config.rand_face_dir else travel
         speed = self.uniform(config.tar_speed_min, config.tar_speed_max)
-        self.target_dir = torch.where(rows, travel, self.target_dir)
-        self.target_speed = torch.where(mask, speed, self.target_speed)
-        self.face_dir = torch.where(rows, face, self.face_dir)
+        self.target_dir.copy_(torch.where(rows, travel, self.target_dir))
+        self.target_speed.copy_(torch.where(mask, speed, self.target_speed))
+        self.face_dir.copy_(torch.where(rows, face, self.face_dir))
 
     def observe(self, rows: Rows = ALL) -> Tensor:
         task = steering_observation(

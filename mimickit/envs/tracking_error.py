@@ -53,16 +53,16 @@ class ErrorMeter:
 
     def __init__(self, num_errors: int, device: torch.device):
         self._sum = torch.zeros(num_errors, dtype=torch.float64, device=device)
-        self._count = 0
+        self._count = torch.zeros(1, dtype=torch.float64, device=device)
 
     def add(self, errors: Tensor) -> None:
         """Add one step's errors ``(N, K)``."""
         self._sum += errors.sum(dim=0)
         self._count += len(errors)
 
-    def totals(self) -> tuple[Tensor, int]:
-        """Sum over samples ``(K,)`` and number of samples since the last call; starts again."""
-        total, count = self._sum.clone(), self._count
+    def totals(self) -> tuple[Tensor, Tensor]:
+        """Sum over samples ``(K,)`` and number of samples ``(1,)`` since the last call; starts again."""
+        total, count = self._sum.clone(), self._count.clone()
         self._sum.zero_()
-        self._count = 0
+        self._count.zero_()
         return total, count

@@ -13,6 +13,9 @@ class ViewMotionEnv(MotionEnv):
     config: ViewMotionEnvConfig
     character_label = "clip"
 
-    def advance(self, action: Tensor) -> None:
+    def drive(self, action: Tensor) -> None:
+        """Actions do nothing."""
+
+    def simulate(self) -> None:
         everywhere = torch.ones(self.num_envs, dtype=torch.bool, device=self.device)
         self.take_pose(everywhere, self.motion_time + self.control_dt)

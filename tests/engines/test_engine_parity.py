@@ -20,63 +20,46 @@ def scaled(model, attribute, factor):
     return dataclasses.replace(model, joints=joints)
 
 
-def median_difference(first, second, put, random_state, target_scale=0.3, seed=0, steps=STEPS):
-    """Median over DoFs and environments of the largest joint angle difference in so many control steps, rad."""
-    state = random_state(NUM_ENVS, first.dof_pos.shape[1], seed)
-    generator = torch.Generator().manual_seed(seed + 100)
-    target = torch.randn(first.dof_pos.shape, generator=generator) * target_scale
-    largest = torch.zeros_like(first.dof_pos)
-    for engine in (first, second):
-        put(engine, state)
-    touched = 0.0
-    for _ in range(steps):
-        for engine in (first, second):
-            engine.step(target)
-        largest = torch.maximum(largest, (first.dof_pos - second.dof_pos).abs())
-        touched = max(touched, float(first.ground_force.abs().max()))
-    assert touched > 100.0, "the character must meet the ground, or contacts are not compared"
-    return float(largest.median())
-
-
 @pytest.fixture(scope="module")
 def mujoco_engine(make_engine):
     return make_engine("mujoco", NUM_ENVS)
 
 
-def test_joint_angles_agree_with_contacts(mujoco_engine, make_engine, put, random_state):
-    newton_engine = make_engine("newton", NUM_ENVS)
+def test_every_character_agrees(character, make_engine, median_difference):
+    file, height = character
+    engines = [make_engine(name, NUM_ENVS, char_file=file) for name in ("mujoco", "newton")]
 
-    assert median_difference(mujoco_engine, newton_engine, put, random_state) < BOUND
-    newton_engine.check_capacity()
+    assert median_difference(*engines, height=height) < BOUND
+    engines[1].check_capacity()
 
 
 @pytest.mark.parametrize("attribute", ["stiffness", "damping"])
 @pytest.mark.parametrize("factor", [0.9, 1.1])
 def test_a_gain_off_by_a_tenth_would_be_seen(
-    attribute, factor, mujoco_engine, make_engine, humanoid, put, random_state
+    attribute, factor, mujoco_engine, make_engine, humanoid, median_difference
 ):
     wrong = make_engine("mujoco", NUM_ENVS, char_model=scaled(humanoid, attribute, factor))
 
-    assert median_difference(mujoco_engine, wrong, put, random_state) > BOUND
+    assert median_difference(mujoco_engine, wrong) > BOUND
 
 
 # A limp body on the ground is chaotic: rounding grows to a thousandth of a radian within a second. It is compared for
 # the first 12 steps, in which it falls and meets the ground.
 @pytest.mark.parametrize(("control_mode", "steps"), [("vel", STEPS), ("torque", 12), ("none", 12)])
-def test_other_control_modes_agree(control_mode, steps, make_engine, put, random_state):
+def test_other_control_modes_agree(control_mode, steps, make_engine, median_difference):
     engines = [make_engine(name, NUM_ENVS, control_mode=control_mode) for name in ("mujoco", "newton")]
 
-    assert median_difference(*engines, put, random_state, target_scale=1.0, steps=steps) < BOUND
+    assert median_difference(*engines, target_scale=1.0, steps=steps) < BOUND
 
 
-def test_explicit_pd_agrees(make_engine, humanoid, put, random_state):
+def test_explicit_pd_agrees(make_engine, humanoid, median_difference):
     """At 240 Hz an explicit PD is stable only with gains well below the published ones."""
     soft = scaled(scaled(humanoid, "stiffness", 0.05), "damping", 0.02)
     engines = [
         make_engine(name, NUM_ENVS, char_model=soft, control_mode="pd_explicit") for name in ("mujoco", "newton")
     ]
 
-    assert median_difference(*engines, put, random_state) < BOUND
+    assert median_difference(*engines) < BOUND
 
 
 def test_everything_an_engine_reports_agrees(make_engine, put, random_state):

@@ -246,7 +246,7 @@ def test_placing_props_reads_nothing_back_from_the_device(humanoid):
 @pytest.mark.parametrize("engine", ["newton"], indirect=True)
 def test_every_ball_brings_room_for_its_contacts(engine, make_engine):
     """A ball between bodies has some five contacts of four rows at once."""
-    without = make_engine("newton", 1)
+    without = make_engine("newton", NUM_ENVS)
 
     assert engine.contacts_per_env >= without.contacts_per_env + 2 * 5
     assert engine.constraints_per_env >= without.constraints_per_env + 2 * 5 * 4

@@ -144,7 +144,7 @@ def test_a_character_that_moves_as_the_clip_makes_no_difference(
     env = make_style_env("add", num_envs=4, loop_mode=loop_mode, num_disc_obs_steps=3, **changes)
     env.reset()
     everywhere = torch.ones(4, dtype=torch.bool)
-    monkeypatch.setattr(env, "advance", lambda action: env.take_pose(everywhere, env.motion_time + 1 / 30))
+    monkeypatch.setattr(env, "simulate", lambda: env.take_pose(everywhere, env.motion_time + 1 / 30))
     for _ in range(12):
         env.step(zeros(env))
         torch.testing.assert_close(env.observe_difference(), torch.zeros(4, 516), atol=1e-4, rtol=0)

@@ -37,7 +37,7 @@ def any_action(env: AMPEnv) -> torch.Tensor:
 
 def play(env: AMPEnv, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the character take its clip's states instead of moving by physics."""
-    monkeypatch.setattr(env, "advance", lambda action: env.take_pose(everywhere(env), env.motion_time + 1 / 30))
+    monkeypatch.setattr(env, "simulate", lambda: env.take_pose(everywhere(env), env.motion_time + 1 / 30))
 
 
 def expected_windows(env: AMPEnv, truth: Any, steps: int = 10) -> np.ndarray:

@@ -114,7 +114,7 @@ def test_a_clip_played_is_seen_as_the_clip(
     assert isinstance(env, AMPEnv)
     env.reset()
     both = torch.ones(2, dtype=torch.bool)
-    monkeypatch.setattr(env, "advance", lambda action: env.take_pose(both, env.motion_time + env.control_dt))
+    monkeypatch.setattr(env, "simulate", lambda: env.take_pose(both, env.motion_time + env.control_dt))
     for _ in range(12):
         env.step(some_action(env))
     demo = env._observed(env.clip_windows.at(env.motion_ids, env.motion_time))

@@ -100,7 +100,7 @@ def test_places_change_after_a_uniform_time(make_location: MakeEnv, monkeypatch:
     """0.1 to 0.3 s are 3 to 9 control steps: a change comes 4, 5, .. or 9 steps after the last, each as likely."""
     env = make_location(num_envs=32, tar_change_time_min=0.1, tar_change_time_max=0.3)
     env.reset()
-    monkeypatch.setattr(env.engine, "step", lambda action: None)
+    monkeypatch.setattr(env.engine, "simulate", lambda: None)
     last, since, waits = env.target_pos.clone(), np.zeros(32, dtype=int), []
     for _ in range(200):
         env.step(still(env))
