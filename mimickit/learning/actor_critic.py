@@ -6,7 +6,7 @@ function and on the method's policy loss, then let the new observations into the
 
 import abc
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +17,22 @@ from mimickit.config.agent_config import ActorCriticConfig, OptimizerConfig
 from mimickit.envs.char_env import CharEnv
 from mimickit.envs.terminations import Done
 from mimickit.learning.agent import Agent, Metrics
+from mimickit.learning.gradient_steps import GradientSteps, Loss
 from mimickit.learning.networks import ActorCritic, DiagonalGaussian
 from mimickit.learning.processes import Processes
 from mimickit.learning.returns import bootstrap_values, td_lambda_returns
 from mimickit.learning.rollout import Rollout, minibatches
+from mimickit.learning.step_graphs import GraphMemory, StepGraphs
 
 OPTIMIZERS: dict[str, Callable[[list[nn.Parameter], OptimizerConfig], torch.optim.Optimizer]] = {
     "SGD": lambda parameters, config: torch.optim.SGD(
         parameters, lr=config.learning_rate, momentum=0.9, weight_decay=config.weight_decay
     ),
     "Adam": lambda parameters, config: torch.optim.AdamW(
-        parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        parameters,
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
+        capturable=parameters[0].is_cuda,  # counts its steps on the device, as a CUDA graph must
     ),
 }
 
@@ -71,10 +76,6 @@ class PolicySamples:
     log_prob: Tensor
     advantage: Tensor
 
-    def at(self, index: Tensor) -> "PolicySamples":
-        """The samples at ``index``."""
-        return PolicySamples(self.norm_obs[index], self.norm_action[index], self.log_prob[index], self.advantage[index])
-
 
 class ActorCriticAgent(Agent):
     """Policy, value function, normalisers and optimizers over one environment.
@@ -96,6 +97,10 @@ class ActorCriticAgent(Agent):
         self.critic_optimizer = build_optimizer(config.critic_optimizer, self._model.critic_parameters())
         self.generator = torch.Generator(device=env.device).manual_seed(seed)
         self.rollout: Rollout | None = None
+        # Of control steps and gradient steps, which are CUDA graphs on a GPU.
+        self._graph_memory: GraphMemory | None = None
+        self._step_graphs: StepGraphs | None = None
+        self._gradient_steps: dict[Loss, GradientSteps] = {}
 
     def build_modules(self) -> None:
         """Make the networks, and what else belongs into the model file."""
@@ -103,7 +108,18 @@ class ActorCriticAgent(Agent):
 
     def begin_training(self) -> None:
         env = self.env
+        self._gradient_steps.clear()  # their graphs know the buffers of an earlier training
         self.rollout = Rollout(self.config.steps_per_iter, env.num_envs, env.obs_size, env.action_size, env.device)
+        if env.device.type == "cuda" and env.engine.config.cuda_graph:
+            self._graph_memory = GraphMemory()
+            self._step_graphs = StepGraphs(
+                self._act,
+                env.simulate,
+                self._see,
+                (self.generator, env.generator),
+                {"env": env, "agent": self},
+                self._graph_memory,
+            )
         super().begin_training()
 
     def optimizers(self) -> dict[str, torch.optim.Optimizer]:
@@ -120,7 +136,10 @@ class ActorCriticAgent(Agent):
         super().load_training_state(state)
         for name, optimizer in self.optimizers().items():
             # An optimizer would keep the given tensors, and write into them.
-            optimizer.load_state_dict(copy.deepcopy(state["optimizers"][name]))
+            saved = copy.deepcopy(state["optimizers"][name])
+            for group in saved["param_groups"]:  # of this device, not of the one that the training was on
+                group |= {key: value for key, value in optimizer.defaults.items() if key == "capturable"}
+            optimizer.load_state_dict(saved)
         self.generator.set_state(state["generator"])
 
     def policy(self, obs: Tensor) -> DiagonalGaussian:
@@ -142,29 +161,49 @@ class ActorCriticAgent(Agent):
     @torch.no_grad()
     def collect(self) -> Rollout:
         """Fill the buffer with the current policy's experience."""
-        rollout, env = self.rollout, self.env
+        rollout = self.rollout
         assert rollout is not None, "begin_training comes first"
-        obs = env.obs
-        for t in range(rollout.num_steps):
-            self.begin_step()
-            distribution = self.policy(obs)
-            norm_action = distribution.sample(self.generator)
-            rollout.obs[t] = obs
-            rollout.norm_action[t] = norm_action
-            rollout.log_prob[t] = distribution.log_prob(norm_action)
-            rollout.next_obs[t] = env.step(self._a_norm.unnormalize(norm_action))
-            rollout.reward[t] = env.reward
-            rollout.done[t] = env.done
-            self.record_step(t)
-            self.train_returns.add(env.reward, env.done != Done.NULL)
-            obs = env.reset_done()
+        rollout.begin()
+        step = self._step_graphs or self._take_step
+        if self._step_graphs:
+            self._step_graphs.require_places()
+        for _ in range(rollout.num_steps):
+            step()
         return rollout
 
-    def begin_step(self) -> None:
-        """Called before every action, in training and in tests."""
+    def _take_step(self) -> None:
+        self._act()
+        self.env.simulate()
+        self._see()
 
-    def record_step(self, t: int) -> None:
-        """Called after step ``t`` of a rollout, before ended environments are reset."""
+    def _act(self) -> None:
+        """What comes before the physics of a step: the policy's action, noted and handed over."""
+        rollout, env = self.rollout, self.env
+        self.begin_step()
+        distribution = self.policy(env.obs)
+        norm_action = distribution.sample(self.generator)
+        rollout.write(rollout.obs, env.obs)
+        rollout.write(rollout.norm_action, norm_action)
+        rollout.write(rollout.log_prob, distribution.log_prob(norm_action))
+        env.drive(self._a_norm.unnormalize(norm_action))
+
+    def _see(self) -> None:
+        """What comes after it: what became of the action, noted, and new episodes where one ended."""
+        rollout, env = self.rollout, self.env
+        rollout.write(rollout.next_obs, env.finish_step())
+        rollout.write(rollout.reward, env.reward)
+        rollout.write(rollout.done, env.done)
+        self.record_step()
+        self.train_returns.add(env.reward, env.done != Done.NULL)
+        env.reset_done()
+        rollout.advance()
+
+    def begin_step(self) -> None:
+        """Called before every action, in training and in tests. Captured: see `captured` for what that asks."""
+
+    def record_step(self) -> None:
+        """Called after each step of a rollout, before ended environments are reset; see `Rollout.write`, and `captured`
+        for what being captured asks."""
 
     def shape_rewards(self, rollout: Rollout) -> Metrics:
         """Add to the environment's rewards in ``rollout.reward`` what the method rewards itself."""
@@ -180,7 +219,8 @@ class ActorCriticAgent(Agent):
 
     @abc.abstractmethod
     def policy_loss(self, samples: PolicySamples, distribution: DiagonalGaussian) -> tuple[Tensor, Metrics]:
-        """The loss of a minibatch, and what to log of it; ``distribution`` is the policy at its observations."""
+        """The loss of a minibatch, and what to log of it; ``distribution`` is the policy at its observations. Captured:
+        see `GradientSteps`."""
 
     def update(self, rollout: Rollout) -> Metrics:
         """Learn from a rollout."""
@@ -216,62 +256,50 @@ class ActorCriticAgent(Agent):
         )
         return returns, returns - values
 
+    def descend(self, name: str, loss: Loss, data: Sequence[Tensor], batch_size: int, epochs: int) -> Metrics:
+        """Epochs of gradient steps on shuffled minibatches; the means over all steps of what ``loss`` reports.
+
+        Args:
+            name: of the optimizer, in ``optimizers``, that moves the weights.
+            loss: see `GradientSteps`; the same function at every call.
+            data: ``(M, ...)`` each.
+        """
+        steps = self._gradient_steps.get(loss)
+        if steps is None:
+            optimizer = self.optimizers()[name]
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            generators = (self.generator, self.env.generator)
+            steps = GradientSteps(loss, optimizer, parameters, self.processes, generators, self._graph_memory)
+            self._gradient_steps[loss] = steps
+        return steps(data, minibatches(len(data[0]), batch_size, epochs, self.generator))
+
     def update_critic(self, inputs: Tensor, returns: Tensor) -> Metrics:
         """Gradient steps on the squared error of the value function."""
         config = self.config
-
-        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
-            error = (returns[batch] - self._model.critic(inputs[batch])).square().mean()
-            return self.critic_loss_weight * error, {"Critic_Loss": error}
-
-        parameters = self._model.critic_parameters()
         batch_size = config.critic_batch_size * self.env.num_envs
-        return self.descend(self.critic_optimizer, parameters, loss, len(inputs), batch_size, config.critic_epochs)
+        return self.descend("critic", self._critic_loss, (inputs, returns), batch_size, config.critic_epochs)
+
+    def _critic_loss(self, inputs: Tensor, returns: Tensor) -> tuple[Tensor, Metrics]:
+        error = (returns - self._model.critic(inputs)).square().mean()
+        return self.critic_loss_weight * error, {"Critic_Loss": error}
 
     def update_actor(self, samples: PolicySamples) -> Metrics:
         """Gradient steps on the policy's loss and its extra losses."""
         config = self.config
-
-        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
-            chosen = samples.at(batch)
-            chosen.norm_obs.requires_grad_(self.needs_obs_gradient)
-            distribution = self._model.actor(chosen.norm_obs)
-            total, terms = self.policy_loss(chosen, distribution)
-            bound = action_bound_loss(distribution)
-            entropy = distribution.entropy().mean()
-            total = total + config.action_bound_weight * bound - config.action_entropy_weight * entropy
-            if config.action_reg_weight:
-                total = total + config.action_reg_weight * distribution.mean.square().sum(dim=-1).mean()
-            return total, {**terms, "Action_Bound_Loss": bound, "Action_Entropy": entropy}
-
-        parameters = self._model.actor_parameters()
         batch_size = config.actor_batch_size * self.env.num_envs
-        return self.descend(
-            self.actor_optimizer, parameters, loss, len(samples.norm_obs), batch_size, config.actor_epochs
-        )
+        data = (samples.norm_obs, samples.norm_action, samples.log_prob, samples.advantage)
+        return self.descend("actor", self._actor_loss, data, batch_size, config.actor_epochs)
 
-    def descend(
-        self,
-        optimizer: torch.optim.Optimizer,
-        parameters: list[nn.Parameter],
-        loss: Callable[[Tensor], tuple[Tensor, Metrics]],
-        num_samples: int,
-        batch_size: int,
-        epochs: int,
-    ) -> Metrics:
-        """Epochs of gradient steps on shuffled minibatches; the means over all steps of what ``loss`` reports.
-
-        Args:
-            loss: of the samples at given indices: what to descend, and what to log.
-        """
-        totals: Metrics = {}
-        batches = minibatches(num_samples, batch_size, epochs, self.generator)
-        for batch in batches:
-            value, terms = loss(batch)
-            optimizer.zero_grad(set_to_none=True)
-            value.backward()
-            self.processes.average_gradients(parameters)
-            optimizer.step()
-            for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + term.detach()
-        return {name: total / len(batches) for name, total in totals.items()}
+    def _actor_loss(
+        self, norm_obs: Tensor, norm_action: Tensor, log_prob: Tensor, advantage: Tensor
+    ) -> tuple[Tensor, Metrics]:
+        config = self.config
+        samples = PolicySamples(norm_obs.requires_grad_(self.needs_obs_gradient), norm_action, log_prob, advantage)
+        distribution = self._model.actor(samples.norm_obs)
+        total, terms = self.policy_loss(samples, distribution)
+        bound = action_bound_loss(distribution)
+        entropy = distribution.entropy().mean()
+        total = total + config.action_bound_weight * bound - config.action_entropy_weight * entropy
+        if config.action_reg_weight:
+            total = total + config.action_reg_weight * distribution.mean.square().sum(dim=-1).mean()
+        return total, {**terms, "Action_Bound_Loss": bound, "Action_Entropy": entropy}

@@ -64,8 +64,8 @@ class AMPAgent(PPOAgent):
         super().load_training_state(state)
         self.replay.restore(**state["replay"])
 
-    def record_step(self, t: int) -> None:
-        self.disc_obs[t] = getattr(self.env, self.view)()
+    def record_step(self) -> None:
+        self.rollout.write(self.disc_obs, getattr(self.env, self.view)())
 
     def sample_demo(self, count: int) -> Tensor:
         """What the discriminator is to accept, ``(count, disc_obs_size)``."""
@@ -96,29 +96,36 @@ class AMPAgent(PPOAgent):
     def update_discriminator(self, disc_obs: Tensor, learning_scale: bool) -> Metrics:
         """Gradient steps on the discriminator's loss; with ``learning_scale`` the first epoch's samples of both sides
         enter the normaliser's statistics."""
-        config, model, norm = self.config, self._model, self._disc_obs_norm
-        unseen = len(disc_obs) if learning_scale else 0
-
-        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
-            nonlocal unseen
-            agent_obs, demo_obs = disc_obs[batch], self.sample_demo(len(batch))
-            if unseen > 0:
-                self.record_scale(agent_obs, demo_obs)
-                unseen -= len(batch)
-            if self.replay.count:
-                agent_obs = torch.cat((agent_obs, self.replay.draw(len(batch), self.generator)))
-            return discriminator_loss(
-                model.discriminator,
-                model.logit_weight,
-                norm.normalize(agent_obs),
-                norm.normalize(demo_obs),
-                config.disc_logit_reg,
-                config.disc_grad_penalty,
-            )
-
-        parameters = model.discriminator_parameters()
+        config = self.config
         batch_size = config.disc_batch_size * self.env.num_envs
-        return self.descend(self.disc_optimizer, parameters, loss, len(disc_obs), batch_size, config.disc_epochs)
+        if not learning_scale:
+            return self.descend("disc", self._disc_loss, (disc_obs,), batch_size, config.disc_epochs)
+        first = self.descend("disc", self._recording_disc_loss, (disc_obs,), batch_size, 1)
+        if config.disc_epochs == 1:
+            return first
+        later = self.descend("disc", self._disc_loss, (disc_obs,), batch_size, config.disc_epochs - 1)
+        return {name: (first[name] + (config.disc_epochs - 1) * later[name]) / config.disc_epochs for name in first}
+
+    def _recording_disc_loss(self, agent_obs: Tensor) -> tuple[Tensor, Metrics]:
+        demo_obs = self.sample_demo(len(agent_obs))
+        self.record_scale(agent_obs, demo_obs)
+        return self._loss_against(agent_obs, demo_obs)
+
+    def _disc_loss(self, agent_obs: Tensor) -> tuple[Tensor, Metrics]:
+        return self._loss_against(agent_obs, self.sample_demo(len(agent_obs)))
+
+    def _loss_against(self, agent_obs: Tensor, demo_obs: Tensor) -> tuple[Tensor, Metrics]:
+        config, model, norm = self.config, self._model, self._disc_obs_norm
+        if self.replay.count:
+            agent_obs = torch.cat((agent_obs, self.replay.draw(len(agent_obs), self.generator)))
+        return discriminator_loss(
+            model.discriminator,
+            model.logit_weight,
+            norm.normalize(agent_obs),
+            norm.normalize(demo_obs),
+            config.disc_logit_reg,
+            config.disc_grad_penalty,
+        )
 
     def record_scale(self, agent_obs: Tensor, demo_obs: Tensor) -> None:
         """Let samples of both sides into the normaliser's next update."""

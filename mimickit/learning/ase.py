@@ -70,15 +70,15 @@ class ASEAgent(AMPAgent):
         latents = random_latents(env.num_envs, config.model.latent_dim, self.generator)
         chance = torch.rand(env.num_envs, generator=self.generator, device=env.device)
         duration = config.latent_time_min + chance * (config.latent_time_max - config.latent_time_min)
-        self.latents = torch.where(fresh.unsqueeze(-1), latents, self.latents)
-        self._latent_end = torch.where(fresh, env.time + duration, self._latent_end)
+        self.latents.copy_(torch.where(fresh.unsqueeze(-1), latents, self.latents))
+        self._latent_end.copy_(torch.where(fresh, env.time + duration, self._latent_end))
 
     def policy(self, obs: Tensor) -> DiagonalGaussian:
         return self._model.actor(torch.cat((self._obs_norm.normalize(obs), self.latents), dim=-1))
 
-    def record_step(self, t: int) -> None:
-        super().record_step(t)
-        self.rollout_latents[t] = self.latents
+    def record_step(self) -> None:
+        super().record_step()
+        self.rollout.write(self.rollout_latents, self.latents)
 
     def policy_inputs(self, rollout: Rollout) -> tuple[Tensor, Tensor]:
         """The value after a step is that of going on with the step's latent."""
@@ -110,11 +110,9 @@ class ASEAgent(AMPAgent):
     def update_encoder(self, norm_disc_obs: Tensor, latents: Tensor) -> Metrics:
         """Gradient steps on ``-z . enc``, the log likelihood of a von Mises-Fisher distribution (equation 12)."""
         config = self.config
-
-        def loss(batch: Tensor) -> tuple[Tensor, Metrics]:
-            error = -(latents[batch] * self._model.encoder(norm_disc_obs[batch])).sum(dim=-1).mean()
-            return error, {"Enc_Loss": error}
-
-        parameters = self._model.encoder_parameters()
         batch_size = config.enc_batch_size * self.env.num_envs
-        return self.descend(self.enc_optimizer, parameters, loss, len(latents), batch_size, config.enc_epochs)
+        return self.descend("enc", self._encoder_loss, (norm_disc_obs, latents), batch_size, config.enc_epochs)
+
+    def _encoder_loss(self, norm_disc_obs: Tensor, latents: Tensor) -> tuple[Tensor, Metrics]:
+        error = -(latents * self._model.encoder(norm_disc_obs)).sum(dim=-1).mean()
+        return error, {"Enc_Loss": error}

@@ -58,12 +58,13 @@ def discriminator_loss(
 
 
 class ReplayBuffer:
-    """The last ``capacity`` samples of those it was given, ``(size,)`` each."""
+    """The last ``capacity`` samples of those it was given, ``(size,)`` each; ``count`` of them are there."""
 
     def __init__(self, capacity: int, size: int, device: torch.device):
         self._samples = torch.zeros(capacity, size, device=device)
         self._next = 0
         self.count = 0
+        self._count = torch.zeros(1, dtype=torch.long, device=device)  # where drawing does not wait for it
 
     def add(self, samples: Tensor) -> None:
         """Remember ``(M, size)`` in place of the oldest; of more than the capacity, the last ones."""
@@ -73,7 +74,7 @@ class ReplayBuffer:
         self._samples[self._next : self._next + first] = samples[:first]
         self._samples[: len(samples) - first] = samples[first:]
         self._next = (self._next + len(samples)) % capacity
-        self.count = min(self.count + len(samples), capacity)
+        self._set_count(min(self.count + len(samples), capacity))
 
     def contents(self) -> dict[str, Any]:
         """What is remembered, a view ``(count, size)``, and where the next sample goes."""
@@ -82,9 +83,15 @@ class ReplayBuffer:
     def restore(self, samples: Tensor, next_row: int) -> None:
         """Remember what `contents` told instead of anything else."""
         self._samples[: len(samples)] = samples.to(self._samples.device)
-        self._next, self.count = next_row, len(samples)
+        self._next = next_row
+        self._set_count(len(samples))
+
+    def _set_count(self, count: int) -> None:
+        self.count = count
+        self._count.fill_(count)
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:
         """``(count, size)`` of the remembered samples, drawn with replacement."""
-        index = torch.randint(self.count, (count,), generator=generator, device=self._samples.device)
-        return self._samples[index]
+        # The remainder of a number that is much larger than any buffer is as good as uniform.
+        number = torch.randint(2**62, (count,), generator=generator, device=self._samples.device)
+        return self._samples[number % self._count]

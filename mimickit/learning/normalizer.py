@@ -26,7 +26,7 @@ class Normalizer(nn.Module):
         self.register_buffer("_std", torch.ones(size))
         self.register_buffer("_new_sum", torch.zeros(size, dtype=torch.float64), persistent=False)
         self.register_buffer("_new_square_sum", torch.zeros(size, dtype=torch.float64), persistent=False)
-        self._new_count = 0
+        self.register_buffer("_new_count", torch.zeros(1, dtype=torch.float64), persistent=False)
 
     @property
     def count(self) -> int:
@@ -44,8 +44,7 @@ class Normalizer(nn.Module):
 
     def new_statistics(self) -> Tensor:
         """Collected sums as one tensor ``(2 size + 1,)`` float64, to be added up over processes."""
-        count = torch.tensor([float(self._new_count)], dtype=torch.float64, device=self._mean.device)
-        return torch.cat((self._new_sum, self._new_square_sum, count))
+        return torch.cat((self._new_sum, self._new_square_sum, self._new_count))
 
     def update(self, statistics: Tensor | None = None) -> None:
         """Merge what was collected (or the given sum over processes) into mean and std, and start collecting anew."""
@@ -69,7 +68,7 @@ class Normalizer(nn.Module):
         self._count += new_count.long()
         self._new_sum.zero_()
         self._new_square_sum.zero_()
-        self._new_count = 0
+        self._new_count.zero_()
 
     def set_range(self, low: Tensor, high: Tensor) -> None:
         """Fix the statistics so that ``[low, high]`` maps to [-1, 1]."""
@@ -100,7 +99,7 @@ class DifferenceNormalizer(nn.Module):
         self.register_buffer("_count", torch.zeros(1, dtype=torch.long))
         self.register_buffer("_mean_abs", torch.ones(size))
         self.register_buffer("_new_sum", torch.zeros(size, dtype=torch.float64), persistent=False)
-        self._new_count = 0
+        self.register_buffer("_new_count", torch.zeros(1, dtype=torch.float64), persistent=False)
 
     @property
     def count(self) -> int:
@@ -114,8 +113,7 @@ class DifferenceNormalizer(nn.Module):
 
     def new_statistics(self) -> Tensor:
         """Collected sums as one tensor ``(size + 1,)`` float64, to be added up over processes."""
-        count = torch.tensor([float(self._new_count)], dtype=torch.float64, device=self._mean_abs.device)
-        return torch.cat((self._new_sum, count))
+        return torch.cat((self._new_sum, self._new_count))
 
     def update(self, statistics: Tensor) -> None:
         """Merge the sums (of all processes) into the mean, and start collecting anew."""
@@ -124,7 +122,7 @@ class DifferenceNormalizer(nn.Module):
         self._mean_abs.copy_(total / (old_count + new_count))
         self._count += new_count.long()
         self._new_sum.zero_()
-        self._new_count = 0
+        self._new_count.zero_()
 
     def normalize(self, values: Tensor) -> Tensor:
         """``(..., size)`` to normalised differences within +-``clip``."""

@@ -1,6 +1,7 @@
 """Whether a run may go on with the training in its folder, and whether there is anything left to do."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from mimickit.config.arguments import RunConfig
@@ -15,48 +16,52 @@ from mimickit.learning.train_state import SavedTraining, read_training, state_pa
 _RUN_KEYS = ("num_envs", "devices", "test_episodes", "model_file")
 
 
-def settings_of(case: Case) -> dict[str, str]:
+def settings_of(case: Case, num_processes: int) -> dict[str, str]:
     """What must not change in the middle of a training: values of the effective configuration, as text, by key.
 
-    Of the devices it is their number and kind.
+    Of the devices it is their number, on all hosts together, and kind.
     """
     values = {
         key: value
         for key, value in effective_values(case).items()
         if not key.startswith("run.") or key.removeprefix("run.") in _RUN_KEYS
     }
-    values["run.devices"] = [device.partition(":")[0] for device in values["run.devices"]]
+    values["run.devices"] = [values["run.devices"][0].partition(":")[0]] * num_processes
     return {key: json.dumps(value) for key, value in values.items()}
 
 
-def find_training(case: Case) -> SavedTraining:
-    """The training in the run's ``out_dir``, if this run can go on with it; reads only.
+def find_training(case: Case, num_processes: int, ranks: Iterable[int]) -> SavedTraining:
+    """The training in the run's ``out_dir``, if ``num_processes`` processes can go on with it; reads only.
+
+    Args:
+        ranks: of the processes whose parts are looked for.
 
     Raises:
         InputError: there is none, a part of it is missing, or it was started with other settings; names the key.
     """
     run = case.run
     saved = read_training(run.out_dir)
-    differences = _differences(case, saved)
+    differences = _differences(case, num_processes, saved)
     if differences:
         shown = "; ".join(differences[:4]) + (f"; and {len(differences) - 4} more" if len(differences) > 4 else "")
         raise InputError(
             f"--resume true: {saved.path} is of a training that was started otherwise: {shown}. Resume it with the "
             "settings it has, or train anew in another --out_dir"
         )
-    for rank in range(1, len(run.devices)):
+    for rank in ranks:
         path = state_path(run.out_dir, rank, saved.course.iterations)
         if not path.is_file():
             raise InputError(
-                f"--resume true: {path}: no such file; it is process {rank}'s part of the training's state"
+                f"--resume true: {path}: no such file; it is process {rank}'s part of the training's state, and of "
+                "processes on several hosts all need an --out_dir that every host sees"
             )
     rows_through(run.out_dir / "log.txt", saved.course.iterations - 1)
     return saved
 
 
-def _differences(case: Case, saved: SavedTraining) -> list[str]:
+def _differences(case: Case, num_processes: int, saved: SavedTraining) -> list[str]:
     """Settings that are not what they were, in words."""
-    run, before, now = case.run, dict(saved.origin.settings), settings_of(case)
+    run, before, now = case.run, dict(saved.origin.settings), settings_of(case, num_processes)
     found = []
     # What a training goes on with it has in its state: no seed and no model need be named again.
     if run.model_file is None:

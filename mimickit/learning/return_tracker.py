@@ -40,8 +40,8 @@ class ReturnTracker:
         self._totals[1] += (self._length * counted).sum()
         self._totals[2] += counted.sum()
         self._episodes += ended
-        self._return = torch.where(ended, 0.0, self._return)
-        self._length = torch.where(ended, 0.0, self._length)
+        self._return.masked_fill_(ended, 0.0)
+        self._length.masked_fill_(ended, 0.0)
 
     def restart(self) -> None:
         """Forget the episodes under way (the environments were reset from outside)."""

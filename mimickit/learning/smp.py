@@ -133,8 +133,8 @@ class SMPAgent(PPOAgent):
             self.starts.renew(self.judge.prior.draw_windows(count, self.generator))
         return metrics
 
-    def record_step(self, t: int) -> None:
-        self.windows[t] = self.env.observe_window()
+    def record_step(self) -> None:
+        self.rollout.write(self.windows, self.env.observe_window())
 
     @torch.no_grad()
     def shape_rewards(self, rollout: Rollout) -> Metrics:

@@ -64,15 +64,13 @@ def run_test(
                 break
         obs = env.reset_done()
     env.engine.check_capacity()
-    errors, count = env.diagnostic_totals()
-    count_tensor = torch.tensor([float(count)], dtype=torch.float64, device=env.device)
-    errors, count_tensor = processes.sum(errors), processes.sum(count_tensor)
+    errors, count = (processes.sum(total) for total in env.diagnostic_totals())
     episodes = statistics(processes.sum(tracker.totals))
     if not math.isfinite(episodes.mean_return):
         raise DivergenceError(
             f"the mean return of {episodes.episodes} test episodes is {episodes.mean_return}, not finite"
         )
-    means = (errors / count_tensor.clamp(min=1.0)).tolist()
+    means = (errors / count.clamp(min=1.0)).tolist()
     bad_envs = env.ever_not_finite.nonzero()
     if len(bad_envs) or not all(map(math.isfinite, means)):
         where = f"; the first is environment {int(bad_envs[0])}" if len(bad_envs) else ""

@@ -196,10 +196,8 @@ def _output(
 
 
 def _mean_diagnostics(agent: Agent) -> dict[str, float]:
-    totals, count = agent.env.diagnostic_totals()
-    count_tensor = torch.tensor([float(count)], dtype=torch.float64, device=agent.env.device)
-    totals, count_tensor = agent.processes.sum(totals), agent.processes.sum(count_tensor)
-    return dict(zip(agent.env.diagnostics, (totals / count_tensor.clamp(min=1.0)).tolist(), strict=True))
+    totals, count = (agent.processes.sum(total) for total in agent.env.diagnostic_totals())
+    return dict(zip(agent.env.diagnostics, (totals / count.clamp(min=1.0)).tolist(), strict=True))
 
 
 def check_finite(agent: Agent, values: dict[str, float], iteration: int) -> None:

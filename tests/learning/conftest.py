@@ -61,6 +61,15 @@ class PointMass:
         self.done = torch.where(self.step_count >= self.lengths, Done.TIME, Done.NULL)
         return self.obs
 
+    def drive(self, action: torch.Tensor) -> None:
+        self.driven_by = action
+
+    def simulate(self) -> None:
+        pass
+
+    def finish_step(self) -> torch.Tensor:
+        return self.step(self.driven_by)
+
     def reset_done(self) -> torch.Tensor:
         ended = self.done != Done.NULL
         start = 2.0 * torch.rand(self.num_envs, 2, generator=self.generator) - 1.0
@@ -68,8 +77,8 @@ class PointMass:
         self.step_count = torch.where(ended, 0, self.step_count)
         return self.obs
 
-    def diagnostic_totals(self) -> tuple[torch.Tensor, int]:
-        return torch.zeros(0), 0
+    def diagnostic_totals(self) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.zeros(0), torch.zeros(1)
 
 
 CONFIG = PPOConfig(

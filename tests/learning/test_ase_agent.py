@@ -52,7 +52,7 @@ def test_latents_change_when_their_time_is_over_and_with_every_episode(make_styl
     env.control_dt = 0.01
     changed = torch.zeros(2 * steps, 1000, dtype=torch.bool)
     for step in range(2 * steps):
-        before = agent.latents
+        before = agent.latents.clone()
         env.step_count = torch.full((1000,), step % steps)
         agent.begin_step()
         changed[step] = (agent.latents != before).any(dim=-1)
@@ -85,7 +85,7 @@ def test_only_the_environments_whose_turn_it_is_get_another_latent(make_style_ag
     ):
         agent.env.step_count = torch.tensor(step_count)
         agent.begin_step()
-        history.append(agent.latents)
+        history.append(agent.latents.clone())
     changes = [(new != old).any(dim=-1).tolist() for old, new in zip(history, history[1:], strict=False)]
     assert changes == [
         [False, False, False, False],
@@ -102,7 +102,7 @@ def test_a_test_changes_latents_in_the_same_way(make_style_agent: Any) -> None:
     obs, history = agent.env.reset(), []
     for _ in range(11):
         action = agent.best_action(obs)
-        history.append(agent.latents)
+        history.append(agent.latents.clone())
         with torch.no_grad():  # actions of -1 to 1 are -2 to 2
             mean = agent._model.actor(torch.cat((obs, agent.latents), dim=-1)).mean
         assert torch.allclose(action, 2.0 * mean)

@@ -1,11 +1,15 @@
 """Optimizers by hand, and updates that go the right way."""
 
+from typing import ClassVar
+
 import pytest
 import torch
 from torch import nn
 
 from mimickit.config.agent_config import OptimizerConfig
 from mimickit.learning.actor_critic import PolicySamples, build_optimizer
+from mimickit.learning.gradient_steps import GradientSteps
+from mimickit.learning.processes import Processes
 
 
 def descend(config: OptimizerConfig, gradients: list[float], start: float = 1.0) -> float:
@@ -87,3 +91,84 @@ def test_actor_and_critic_updates_leave_each_other_alone(make_agent):
     agent.update_actor(PolicySamples(obs, action, log_prob, torch.randn(128)))
     assert same(critic, snapshot(agent._model.critic_parameters()))
     assert not same(actor, snapshot(agent._model.actor_parameters()))
+
+
+class PlayedGraph:
+    """What a CUDA graph does, by Python: at a replay the function runs on what lies where it lay at the capture."""
+
+    def __init__(self, function, generators, memory):
+        self.replay = function
+        self.captures.append(self)
+
+    captures: ClassVar[list["PlayedGraph"]] = []
+
+
+@pytest.fixture
+def played_graphs(monkeypatch):
+    monkeypatch.setattr("mimickit.learning.gradient_steps.captured", PlayedGraph)
+    PlayedGraph.captures = []
+    return PlayedGraph.captures
+
+
+def descending(memory):
+    """A weight drawn to the mean of a minibatch, and the steps that draw it."""
+    weight = nn.Parameter(torch.zeros(1))
+
+    def loss(rows):
+        error = (rows - weight).square().mean()
+        return error, {"Error": error}
+
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    alone = Processes(0, 1, torch.device("cpu"))
+    return weight, optimizer, GradientSteps(loss, optimizer, [weight], alone, memory=memory)
+
+
+def test_replayed_steps_take_each_rollouts_data_and_a_smaller_last_minibatch(played_graphs):
+    """By hand: w <- w + 0.2 (mean of the rows - w)."""
+    weight, _, steps = descending(memory="on a GPU")
+    expected = 0.0
+    batches = [torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5]), torch.tensor([6, 7])]
+    for rollout in range(4):
+        data = torch.arange(8.0) + 10.0 * rollout
+        terms = steps((data,), batches)
+        errors = []
+        for rows in ((0.0, 1.0, 2.0), (3.0, 4.0, 5.0), (6.0, 7.0)):
+            values = [row + 10.0 * rollout for row in rows]
+            errors.append(sum((value - expected) ** 2 for value in values) / len(values))
+            expected += 0.2 * (sum(values) / len(values) - expected)
+        assert weight.item() == pytest.approx(expected, rel=1e-5)
+        assert terms["Error"].item() == pytest.approx(sum(errors) / 3, rel=1e-5)
+    assert len(played_graphs) == 1
+
+
+def test_another_learning_rate_is_another_graph(played_graphs):
+    _, optimizer, steps = descending(memory="on a GPU")
+    for rate in (0.1, 0.1, 0.1, 0.05, 0.05):
+        optimizer.param_groups[0]["lr"] = rate
+        steps((torch.ones(2),), [torch.tensor([0, 1])])
+    assert len(played_graphs) == 2
+
+
+def test_a_training_that_begins_anew_forgets_the_graphs_of_the_last(make_agent):
+    agent = make_agent()
+    agent.begin_training()
+    agent.iterate()
+    assert agent._gradient_steps
+    agent.begin_training()
+    assert not agent._gradient_steps
+
+
+def test_an_optimizers_state_from_a_gpu_goes_on_here(make_agent):
+    adam = OptimizerConfig(type="Adam", learning_rate=0.01)
+    agents = [make_agent(actor_optimizer=adam, critic_optimizer=adam) for _ in range(2)]
+    for agent in agents:
+        agent.begin_training()
+    agents[0].iterate()
+    state = agents[0].training_state()
+    for optimizer in state["optimizers"].values():
+        for group in optimizer["param_groups"]:
+            group["capturable"] = True  # as CUDA graphs ask for
+    agents[1].load_training_state(state)
+    for optimizer in agents[1].optimizers().values():
+        assert [group["capturable"] for group in optimizer.param_groups] == [False]
+    agents[1].iterate()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,17 @@ import pytest
 import torch
 from torch import nn
 
-from mimickit.launch import free_port
 from mimickit.learning.processes import Processes
 
 WORKER = Path(__file__).with_name("process_worker.py")
 REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A TCP port that was free a moment ago."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
