@@ -113,6 +113,19 @@ class MissingPackageError(MimicKitError):
     kind = "import_error"
 
 
+def error_class(kind: str) -> type[MimicKitError]:
+    """The class that ``kind`` names; KeyError for another word."""
+    classes = [MimicKitError]
+    for cls in classes:
+        classes += cls.__subclasses__()
+    return {cls.kind: cls for cls in classes}[kind]
+
+
+def exit_code(error: Exception) -> int:
+    """That of the error's class; 1 for the unforeseen."""
+    return error.exit_code if isinstance(error, MimicKitError) else MimicKitError.exit_code
+
+
 def _any(*alternatives: str) -> re.Pattern[str]:
     return re.compile("|".join(alternatives), re.IGNORECASE)
 

@@ -4,8 +4,6 @@ Exit codes are listed in ``mimickit/errors.py``. A failure after the output fold
 ``error.json`` there.
 """
 
-import contextlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,13 +14,18 @@ if __name__ == "__main__":
 
 from mimickit.config.arguments import RunConfig, parse_run_arguments  # noqa: E402
 from mimickit.config.case import format_case, load_case  # noqa: E402
-from mimickit.errors import InputError, classify, tell  # noqa: E402
-from mimickit.files import check_output_folder, write_atomically  # noqa: E402
+from mimickit.distributed.torchrun import Place, torchrun_place  # noqa: E402
+from mimickit.errors import classify, tell  # noqa: E402
+from mimickit.failure_report import report_failure  # noqa: E402
+from mimickit.files import check_output_folder  # noqa: E402
 
 
 def main(argv: list[str]) -> int:
     run: RunConfig | None = None
+    place: Place | None = None
+    launched = False
     try:
+        place = torchrun_place(os.environ)
         run = parse_run_arguments(argv)
         case = load_case(run)
         if run.print_config:
@@ -32,23 +35,20 @@ def main(argv: list[str]) -> int:
         # torch and the engines take seconds to import: not before the arguments are known to be good.
         from mimickit.launch import launch
 
-        ended_by = launch(case)
+        launched = True
+        ended_by = launch(case, place)
         return 128 + ended_by if ended_by else 0
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        return report_failure(classify(error), run)
+        failure = classify(error)
+        code = report_failure(failure, run)
+        if place and not launched:  # later the others learn of it as they watch each other
+            from mimickit.distributed.process_groups import tell_others
 
-
-def report_failure(error: Exception, run: RunConfig | None) -> int:
-    """Tell the person, leave ``error.json`` where the run writes, and return the exit code."""
-    kind, exit_code = tell(error)
-    if run is not None and not isinstance(error, InputError) and run.out_dir.is_dir():
-        record = {"kind": kind, "exit_code": exit_code, "message": str(error), "stage": run.mode}
-        with contextlib.suppress(OSError):  # a full disk has no room for this either; the exit code tells
-            write_atomically(run.out_dir / "error.json", (json.dumps(record, indent=1) + "\n").encode())
-    return exit_code
+            tell_others(place, failure)
+        return code
 
 
 if __name__ == "__main__":

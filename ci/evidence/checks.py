@@ -27,7 +27,7 @@ VISIBLE_MOVE = 0.01  # metres that some body moves between two frames: 98 % of s
 MOVING_RUN = 3  # pairs of successive frames, one after the other, with a visible move; starting an episode anew is one
 FOLLOWED_SHARE = 0.9  # of the pairs with a visible move: those whose pictures differ
 # Of a training, for the tables and the reports.
-KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_used_gb", "ended_by")
+KEPT_FACTS = ("device_name", "versions", "iterations", "wall_s", "gpu_memory_peak_gb", "ended_by")
 MODEL_FACTS = ("model_bytes", "model_sha256")  # of a training: which model it was
 CLOCK_SHARE = 0.99  # of a budget of seconds; clocks of different programs differ a little
 # Of each limit that may end a training: what the summary says it came to, how that reads, and the least share of it.

@@ -170,7 +170,7 @@ class CaseRow:
     failure: str | None = None  # the class, see ci/failures/table.py
     repeats: int = 0  # stages that were run once more after a failure outside the case
     seconds: float | None = None  # of all its processes
-    memory_gb: float | None = None  # on a GPU the device's, if the case was alone there; else the largest process's
+    memory_gb: float | None = None  # on a GPU the most that the training held there; else the largest process's
     dirty: bool | None = None  # tracked files differed from the commit
     device_name: str | None = None
     driver: str | None = None
@@ -214,8 +214,6 @@ def row_of(result: CaseResult, run: RunFacts) -> CaseRow:
     for name in result.wanted:
         setattr(row, f"{name}_log", f"{row.out_dir}/{name}.log")
         _fill(row, attempt.stages[name])
-    if run.jobs > 1 and row.device.startswith("cuda"):
-        row.memory_gb = None  # what was measured is the device's, with the neighbours on it
     return row
 
 
@@ -233,7 +231,7 @@ def _fill(row: CaseRow, record: StageRecord) -> None:
         row.packages = ", ".join(f"{name} {version}" for name, version in versions.items()) or None
         row.engine_version = versions.get(ENGINE_DISTRIBUTIONS.get(row.engine or "", ""))
         if row.device and row.device.startswith("cuda"):
-            row.memory_gb = facts.get("gpu_memory_used_gb")
+            row.memory_gb = facts.get("gpu_memory_peak_gb")
 
 
 _COLUMNS_OF_FACTS = {

@@ -25,7 +25,7 @@ from ci.plan.seconds import case_memory
 from ci.records.results import CaseResult
 from ci.records.roots import PARENT, PLAN, find_root, locked, make_root
 from ci.records.run_record import RUNNING, RunRecord
-from ci.run.pool import Pool, default_jobs
+from ci.run.pool import CUDA_CONTEXT_GB, Pool, default_jobs
 from ci.run.process import SUPERVISOR_SECONDS
 from ci.run.progress import Display, make_display
 from ci.run.resume import read_case, read_root, require_same_code, set_case_aside
@@ -136,7 +136,8 @@ def _sweep(
     display: Display | None,
 ) -> int:
     profile = record.options.profile
-    measured = case_memory(repository, plan.profile)
+    kept = CUDA_CONTEXT_GB if _on_gpu(record.options) else 0.0
+    measured = {name: memory + kept for name, memory in case_memory(repository, plan.profile).items()}
     memory_gb = {name: measured.get(name, profile.memory_gb) for name in _names(plan, shard)}
     return Sweep(
         repository=repository,

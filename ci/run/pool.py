@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 MEMORY_SHARE = 0.9  # of a device's memory that is given out
+CUDA_CONTEXT_GB = 1.0  # what CUDA keeps for a process and its kernels, beside the memory that the process asks for
 
 
 @dataclass(frozen=True)

@@ -157,7 +157,7 @@ def train(options: dict[str, list[str]], out_dir: Path, faults: dict[str, str]) 
         "devices": ["cpu"] if "train_on_cpu" in faults else options["devices"],
     }
     if options["devices"][0].startswith("cuda"):
-        summary["gpu_memory_used_gb"] = 1.5
+        summary["gpu_memory_peak_gb"] = 1.5
     if faults.get("no_summary_in") != out_dir.name:
         write_summary(out_dir / "train_summary.json", summary, faults)
     print("training done, all is well\nMean Return: 5.0")

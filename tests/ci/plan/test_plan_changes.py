@@ -106,7 +106,7 @@ TABLE = [
     (["args/removed_args.txt"], ALL),
     (["mimickit/envs/removed_env.py"], ALL),
     (["data/envs/new_env_nobody_names.yaml"], ALL),
-    (["mimickit/bench.py"], ALL),
+    (["mimickit/bench/cpu.py"], ALL),
     (["LICENSE.txt"], ALL),
     (["mimickit/tests/x.py"], ALL),
     (["args/vault_g1_args.txt", "README.md", "pyproject.toml"], ALL),
