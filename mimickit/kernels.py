@@ -26,7 +26,7 @@ from mimickit.config.document import read_yaml
 from mimickit.config.engine_config import ENGINE_CONFIGS
 from mimickit.config.schema import build_kind
 from mimickit.devices import check_device, usable_cores
-from mimickit.engines import Prop, Scene, build_engine
+from mimickit.engines import Engine, Prop, Scene, build_engine
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
 from mimickit.warp_settings import apply_warp_settings
@@ -37,7 +37,7 @@ OBJECTS = "objects"  # below ASSETS: what stands beside a character
 FREE = "ball"  # the one of them that flies
 NUM_ENVS = 2
 HELD = (0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0)  # a root that does not move
-STEPS = 2  # on CUDA the first is captured into a graph, the second replays it
+STEPS = 2
 
 
 def scenes(assets: Path = ASSETS) -> dict[str, Scene]:
@@ -58,9 +58,9 @@ def scenes(assets: Path = ASSETS) -> dict[str, Scene]:
     return {**free, **held, f"{first} among objects": replace(free[first], props=props)}
 
 
-def compile_scene(name: str, device_name: str) -> float:
-    """Have everything compiled that simulating and drawing one of ``scenes`` needs; seconds. Leaves warp's settings
-    changed, so it is for a process of ``compile_all``."""
+def compile_scene(name: str, device_name: str, drawing: bool) -> float:
+    """Have everything compiled that simulating one of ``scenes`` needs, and ``drawing`` it; seconds. Leaves warp's
+    settings changed, so it is for a process of ``compile_all``."""
     started = time.perf_counter()
     apply_warp_settings()
     device = check_device(device_name)
@@ -70,18 +70,23 @@ def compile_scene(name: str, device_name: str) -> float:
     action = torch.zeros(NUM_ENVS, scene.char_model.num_dofs, device=device)
     for _ in range(STEPS):
         engine.step(action)
+    if drawing:
+        _draw(scene, engine)
+    return time.perf_counter() - started
+
+
+def _draw(scene: Scene, engine: Engine) -> None:
     props = tuple(PropSpec(prop.file, prop.pos, prop.rot) for prop in scene.props)
     seen = SceneSpec(scene.char_file, scene.char_model.body_names, show_reference=False, props=props)
     with Recorder(seen) as recorder:
         recorder.draw(engine.body_pos[0].cpu(), engine.body_rot[0].cpu())
-    return time.perf_counter() - started
 
 
-def compile_all(device: str, jobs: int, console: Console) -> dict[str, float]:
+def compile_all(device: str, drawing: bool, jobs: int, console: Console) -> dict[str, float]:
     """Every scene, shared by ``jobs`` processes: seconds by name."""
     names = list(scenes())
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
-        work = {pool.submit(compile_scene, name, device): name for name in names}
+        work = {pool.submit(compile_scene, name, device, drawing): name for name in names}
         done = track(as_completed(work), "compiling", total=len(work), console=console, transient=True)
         return {work[each]: each.result() for each in done}
 
@@ -95,6 +100,7 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m mimickit.kernels", description=__doc__)
     parser.add_argument("--device", default="cpu", help="cpu, or cuda:0: that GPU's architecture (default: cpu)")
     parser.add_argument("--jobs", type=int, default=usable_cores(), help="scenes at once (default: as many as cores)")
+    parser.add_argument("--physics-only", action="store_true", help="leave out drawing, on a machine without OpenGL")
     options = parser.parse_args(argv)
     if options.jobs < 1:
         parser.error(f"--jobs {options.jobs}: at least 1")
@@ -104,7 +110,7 @@ def main(argv: Sequence[str]) -> int:
         apply_warp_settings()
         warp.init()
         before, started = _cached_files(), time.perf_counter()
-        seconds = compile_all(options.device, options.jobs, console)
+        seconds = compile_all(options.device, not options.physics_only, options.jobs, console)
     except Exception as error:
         return tell(classify(error))[1]
     table = Table("scene", "seconds", box=None, pad_edge=False)

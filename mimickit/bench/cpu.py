@@ -1,10 +1,9 @@
-"""Measure speed on this machine: ``nox -s bench`` (``python -m mimickit.bench --help``).
+"""Speed on the CPU: both engines, the humanoid case around them, and whole commands.
 
 Two things are only ever compared within one run, in turns, so that a machine whose speed drifts does not decide the
-outcome; the table gives the median of the ratios and their spread. Exit code 1 when a bound is missed.
+outcome; the table gives the median of the ratios and their spread.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -13,17 +12,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from mimickit.bench.figures import Figure, figure_as_json, print_table
 from mimickit.config.arguments import parse_run_arguments
 from mimickit.config.case import load_case
 from mimickit.envs import Share, build_env
+from mimickit.files import write_atomically
 from mimickit.learning.agents import build_agent
 from mimickit.learning.ppo import PPOAgent
 from mimickit.learning.processes import Processes
@@ -35,33 +34,6 @@ ENGINE_RATIO = 20.0  # the MuJoCo engine against Newton's kernels on the CPU
 AROUND_RATIO = 1.0  # environment and policy against the physics they stand around
 E2E_SECONDS = 90.0
 NOXFILE_SECONDS = 0.3
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table: repeated measurements, and the bound on their median."""
-
-    name: str
-    unit: str
-    values: list[float]
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-    @property
-    def ok(self) -> bool:
-        """Within the bound; a figure without one is for information."""
-        above = self.at_least is None or self.median >= self.at_least
-        return above and (self.at_most is None or self.median <= self.at_most)
-
-    @property
-    def bound(self) -> str:
-        if self.at_least is not None:
-            return f"at least {self.at_least:g}"
-        return f"at most {self.at_most:g}" if self.at_most is not None else ""
 
 
 def make_agent(engine: str, num_envs: int) -> PPOAgent:
@@ -98,6 +70,28 @@ def physics_steps(agent: PPOAgent, count: int, seed: int) -> float:
     return seconds(run) / count
 
 
+def seconds_in_engine(agent: PPOAgent) -> tuple[float, float]:
+    """Seconds of a rollout, and of the engine's part of it.
+
+    The physics is timed there, and not by itself: contacts, and so its cost, differ from state to state.
+    """
+    engine, spent = agent.env.engine, [0.0]
+    parts = {name: getattr(engine, name) for name in ("drive", "simulate", "read_state")}
+
+    def timed(part: Callable[..., None]) -> Callable[..., None]:
+        def run(*arguments: torch.Tensor) -> None:
+            spent[0] += seconds(lambda: part(*arguments))
+
+        return run
+
+    for name, part in parts.items():
+        setattr(engine, name, timed(part))
+    total = seconds(agent.collect)
+    for name in parts:
+        delattr(engine, name)  # what was set hides the method
+    return total, spent[0]
+
+
 def measure_engines(num_envs: int, repeats: int, console: Console) -> list[Figure]:
     """Physics of both engines, and the rollout and update of the MuJoCo one."""
     with console.status("building both engines (the first Newton run on a machine compiles its kernels)"):
@@ -110,17 +104,8 @@ def measure_engines(num_envs: int, repeats: int, console: Console) -> list[Figur
     for repeat in track(range(repeats), "measuring", console=console):
         mujoco.restart_episodes()
         mujoco.collect()
-        # The physics inside a rollout is timed there: contacts, and so its cost, differ from state to state.
-        spent = [0.0]
-        step = mujoco.env.engine.step
-
-        def timed(action: torch.Tensor, step: Callable = step, spent: list[float] = spent) -> None:
-            spent[0] += seconds(lambda: step(action))
-
-        mujoco.env.engine.step = timed
-        total = seconds(mujoco.collect)
-        mujoco.env.engine.step = step
-        around.append((total - spent[0]) / spent[0])
+        total, spent = seconds_in_engine(mujoco)
+        around.append((total - spent) / spent)
         train_rates.append(num_envs * rollout_steps / seconds(mujoco.iterate))
         # Both engines from the same poses, under the same targets; the two environments draw the same random numbers.
         # MuJoCo's turn is so short that one hiccup of the machine would decide it, so it has several around Newton's.
@@ -157,43 +142,19 @@ def measure_commands(repeats: int, console: Console) -> list[Figure]:
     ]
 
 
-def print_table(figures: list[Figure], console: Console) -> None:
-    """Median, spread and bound of every figure."""
-    table = Table("figure", "median", "min", "max", "unit", "bound", "verdict", title="Speed")
-    for figure in figures:
-        numbers = [
-            f"{value:,.3g}" if value < 1000 else f"{value:,.0f}"
-            for value in (figure.median, min(figure.values), max(figure.values))
-        ]
-        verdict = "" if not figure.bound else "ok" if figure.ok else "MISSED"
-        table.add_row(figure.name, *numbers, figure.unit, figure.bound, verdict)
-    console.print(table)
-
-
-def main(argv: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m mimickit.bench", description=__doc__)
-    parser.add_argument("--num-envs", type=int, default=64, help="worlds (default 64)")
-    parser.add_argument("--repeats", type=int, default=7, help="measurements of each figure (default 7)")
-    parser.add_argument("--skip-e2e", action="store_true", help="leave out the whole commands")
-    parser.add_argument("--output", type=Path, default=Path("output/bench/bench.json"), help="where the JSON goes")
-    options = parser.parse_args(argv)
-    console = Console()
-    figures = measure_engines(options.num_envs, options.repeats, console)
-    if not options.skip_e2e:
-        figures += measure_commands(options.repeats, console)
-    print_table(figures, console)
+def run_cpu(num_envs: int, repeats: int, skip_e2e: bool, output: Path, console: Console) -> int:
+    """Measure, print the table, write the JSON file ``output``; 1 when a bound is missed, otherwise 0."""
+    figures = measure_engines(num_envs, repeats, console)
+    if not skip_e2e:
+        figures += measure_commands(repeats, console)
     record = {
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()},
         "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        "num_envs": options.num_envs,
+        "num_envs": num_envs,
         "date": time.strftime("%Y-%m-%d"),
-        "figures": [{**asdict(figure), "median": figure.median, "ok": figure.ok} for figure in figures],
+        "figures": [figure_as_json(figure) for figure in figures],
     }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    console.print(f"written to {options.output}")
+    write_atomically(output, (json.dumps(record, indent=1) + "\n").encode())
+    console.print(f"written to {output}")
+    print_table(figures, console)
     return 0 if all(figure.ok for figure in figures) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""The tests that need a GPU: ``pytest -m gpu``."""
+
+import xml.etree.ElementTree as ElementTree
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from mimickit.bench.figures import Figure
+from mimickit.bench.part import Bench, python
+from mimickit.bench.programs import log_tail
+from mimickit.bench.record import PartRecord
+
+DEADLINE = 1800.0
+PROCESSES = 4  # which share the first GPU
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What pytest's JUnit file says: names of what failed, and how many were skipped by reason."""
+
+    passed: int
+    failed: tuple[str, ...]
+    skipped: dict[str, int]
+
+
+def measure(bench: Bench, part: PartRecord) -> None:
+    """Run them and count."""
+    results = bench.folder / "gpu_tests.xml"
+    command = python("-m", "pytest", "-n", PROCESSES, "-m", "gpu", "-ra", f"--junitxml={results}", "tests")
+    ended = bench.programs.run("pytest -m gpu", command, DEADLINE)
+    if ended.timed_out or not results.exists():
+        part.fail("pytest -m gpu", ended.how, log_tail(ended.log))
+        return
+    counts = read_results(results)
+    judge(part, counts, ended.returncode, ended.how, log_tail(ended.log, 40))
+
+
+def read_results(path: Path) -> Counts:
+    """The counts in a JUnit file of pytest."""
+    passed, failed, skipped = 0, [], Counter[str]()
+    for test in ElementTree.parse(path).iter("testcase"):
+        name = f"{test.get('classname')}.{test.get('name')}"
+        skip = test.find("skipped")
+        if test.find("failure") is not None or test.find("error") is not None:
+            failed.append(name)
+        elif skip is not None:
+            skipped[skip.get("message", "")] += 1
+        else:
+            passed += 1
+    return Counts(passed, tuple(failed), dict(skipped))
+
+
+def judge(part: PartRecord, counts: Counts, returncode: int, how: str, tail: str) -> None:
+    """Put the counts into ``part``; no test at all, or a failure outside the tests, is one too."""
+    part.figures += [
+        Figure("tests on the GPU, passed", "tests", [float(counts.passed)], at_least=1),
+        Figure("tests on the GPU, failed", "tests", [float(len(counts.failed))], at_most=0),
+    ]
+    for name in counts.failed:
+        part.fail(name, "failed", "")
+    if returncode != 0:
+        part.fail("pytest -m gpu", how, tail)
+    for reason, number in counts.skipped.items():
+        part.leave_out(f"{number} tests on the GPU", f"skipped: {reason}")

@@ -1,0 +1,261 @@
+"""The record of the GPU benchmark: what was not run, merging, and what it looks like."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from mimickit.bench import gpu, machine
+from mimickit.bench.figures import Figure
+from mimickit.bench.gpu import PARTS, GpuOptions, run_gpu, run_parts
+from mimickit.bench.machine import Gpu, gpus_of, require_gpus, short_name
+from mimickit.bench.part import Options
+from mimickit.bench.programs import ProgramError
+from mimickit.bench.record import NOT_ASKED_FOR, markdown, merge, print_record, read_record, write_record
+from mimickit.errors import InputError
+
+NAMES = tuple(PARTS)
+QUIET = Console(quiet=True)
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def two_gpus(new_bench):
+    return new_bench(lambda *_: 0).machine
+
+
+def options_of(folder, *parts, merge=(), shared=False):
+    return GpuOptions(parts, folder / "gpu.json", tuple(merge), shared, Options())
+
+
+def printed(parts):
+    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_record(parts, NAMES, console)
+    return console.export_text()
+
+
+def test_what_was_not_run_is_listed_everywhere(here, new_part):
+    part = new_part()
+    part.figures.append(Figure("two over one", "x", [1.9], at_least=1.85))
+    part.leave_out("4 devices against one", "2 GPUs here")
+    write_record(here / "gpu.json", {"devices": part}, NAMES)
+    content = json.loads((here / "gpu.json").read_text())
+    assert content["ok"]
+    assert content["parts"]["devices"]["not_run"] == [{"what": "4 devices against one", "reason": "2 GPUs here"}]
+    assert content["not_run"] == {name: NOT_ASKED_FOR for name in NAMES if name != "devices"}
+    document = (here / "gpu.md").read_text()
+    assert "| 4 devices against one |  |  |  |  |  | not run: 2 GPUs here |" in document
+    assert document.count(f"Not run: {NOT_ASKED_FOR}.") == len(NAMES) - 1
+    table = printed({"devices": part})
+    assert "not run: 2 GPUs here" in table
+    assert table.count("not run: not asked for") == len(NAMES) - 1
+
+
+def test_the_document_says_on_what_and_how_it_was_measured(new_part):
+    part = new_part()
+    part.commands.append("python mimickit/run.py --devices cuda:0")
+    part.shared = True
+    part.curves["go2 seed 1"] = {"Samples": [131072.0, 3e7], "Wall_Time": [0.001, 0.05], "Test_Return": [4.7, 250.0]}
+    text = "\n".join(markdown({"learning": part}, ("learning",)))
+    assert "2026-01-01 12:00; 2 x NVIDIA H100 80GB HBM3, driver 570.1; torch 2.11.0, newton 1.8.0; " in text
+    assert "commit abcdef012345; other programs used the GPU." in text
+    assert "\npython -m mimickit.bench --gpu\n#   python mimickit/run.py --devices cuda:0\n" in text
+    assert "| samples | 0.1M | 30.0M |\n|---|---|---|\n| wall s | 4 | 180 |\n| test return | 4.7 | 250 |" in text
+
+
+def test_a_record_comes_back(here, new_part):
+    part = new_part()
+    part.figures.append(Figure("speed", "samples/s", [1.0, 2.0], at_least=3.0))
+    part.fail("training", "exit code 6", "diverged")
+    part.notes.append("a note")
+    part.curves["a"] = {"Samples": [1.0]}
+    write_record(here / "gpu.json", {"speed": part}, NAMES)
+    assert read_record(here / "gpu.json") == {"speed": part}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format": 2, "parts": {}}', '{"format": 1, "parts": {"speed": {}}}'])
+def test_what_is_no_record_is_refused(here, text):
+    (here / "old.json").write_text(text)
+    with pytest.raises(InputError, match=r"--merge .*old\.json: not a record"):
+        read_record(here / "old.json")
+    with pytest.raises(InputError, match="No such file"):
+        read_record(here / "absent.json")
+
+
+def test_parts_of_several_runs_come_together_and_the_last_one_counts(here, new_part, two_gpus):
+    old, older = new_part(), new_part()
+    old.date, older.date = "2026-01-02 10:00", "2026-01-01 10:00"
+    old.figures.append(Figure("speed", "x", [1.0], at_least=2.0))
+    assert merge([{"speed": older, "kernels": older}, {"speed": old}]) == {"speed": old, "kernels": older}
+    write_record(here / "older.json", {"speed": older, "kernels": older}, NAMES)
+    write_record(here / "old.json", {"speed": old, "matrix": old}, NAMES)
+    code = run_gpu(options_of(here, merge=[here / "older.json", here / "old.json"]), QUIET)
+    found = read_record(here / "gpu.json")
+    assert {name: part.date for name, part in found.items()} == {
+        "kernels": "2026-01-01 10:00",
+        "speed": "2026-01-02 10:00",
+        "matrix": "2026-01-02 10:00",
+    }
+    assert code == 1  # a bound that another run missed
+    assert list(json.loads((here / "gpu.json").read_text())["parts"]) == ["kernels", "speed", "matrix"]
+
+
+def test_a_part_that_is_run_again_replaces_the_merged_one(here, new_part, two_gpus, monkeypatch):
+    old = new_part()
+    old.figures.append(Figure("speed", "x", [1.0], at_least=2.0))
+    write_record(here / "old.json", {"speed": old, "kernels": new_part()}, NAMES)
+    measured = Figure("speed", "x", [3.0], at_least=2.0)
+    monkeypatch.setitem(PARTS, "speed", lambda bench, part: part.figures.append(measured))
+    options = options_of(here, "speed", merge=[here / "old.json"])
+    assert run_gpu(options, QUIET, lambda *_: two_gpus) == 0
+    found = read_record(here / "gpu.json")
+    assert found["speed"].figures == [measured]
+    assert found["kernels"].date == "2026-01-01 12:00"
+
+
+@pytest.mark.parametrize(
+    ("figures", "error", "code"),
+    [
+        ([Figure("a", "x", [1.0], at_least=1.0)], None, 0),
+        ([Figure("a", "x", [1.0], at_least=2.0)], None, 1),
+        ([], ProgramError("case", "exit code 3", "out of memory"), 1),
+    ],
+)
+def test_the_exit_code_is_the_verdict(here, two_gpus, monkeypatch, figures, error, code):
+    def measure(bench, part):
+        part.figures += figures
+        if error:
+            raise error
+
+    monkeypatch.setitem(PARTS, "kernels", measure)
+    assert run_gpu(options_of(here, "kernels"), QUIET, lambda *_: two_gpus) == code
+    part = read_record(here / "gpu.json")["kernels"]
+    assert [failure["tail"] for failure in part.failures] == (["out of memory"] if error else [])
+    assert part.seconds is not None
+
+
+def test_what_was_measured_before_the_end_is_kept(here, two_gpus):
+    figure = Figure("a", "x", [1.0])
+
+    def broken(bench, part):
+        part.figures.append(figure)
+        raise SystemExit(143)
+
+    parts = {}
+    measures = {"kernels": lambda bench, part: part.figures.append(figure), "speed": broken, "matrix": broken}
+    with pytest.raises(SystemExit):
+        run_parts(options_of(here, *measures), two_gpus, ("cuda:0",), parts, QUIET, measures)
+    found = read_record(here / "gpu.json")
+    assert list(found) == ["kernels", "speed"]
+    assert found["kernels"].ok
+    assert found["speed"].figures == [figure]
+    assert not found["speed"].ok  # it did not come to its end
+    assert "did not come to its end" in printed(found)
+
+
+def test_term_ends_the_programs_and_leaves_the_record(here):
+    code = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from rich.console import Console
+from mimickit.bench import gpu
+from mimickit.bench.figures import Figure
+from mimickit.bench.machine import Machine
+from mimickit.bench.part import Options
+
+def measure(bench, part):
+    part.figures.append(Figure("a", "x", [1.0]))
+    threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    bench.programs.run("long", [sys.executable, "-c", "import time; time.sleep(60)"], 60.0)
+
+options = gpu.GpuOptions(("speed",), Path("gpu.json"), (), False, Options())
+gpu.run_parts(options, Machine((), {}, "", False), ("cpu",), {}, Console(), {"speed": measure})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, env=environment)
+    assert ended.returncode == 128 + signal.SIGTERM
+    assert [figure.name for figure in read_record(here / "gpu.json")["speed"].figures] == ["a"]
+
+
+def test_parts_are_known_and_named_once(here):
+    with pytest.raises(InputError, match="no part is called sped; there are kernels, checks"):
+        run_gpu(options_of(here, "sped"), QUIET)
+    with pytest.raises(InputError, match="named twice"):
+        run_gpu(options_of(here, "speed", "speed"), QUIET)
+    with pytest.raises(InputError, match="nothing to show"):
+        run_gpu(options_of(here), QUIET)
+
+
+def test_without_a_gpu_nothing_is_measured(here, monkeypatch):
+    monkeypatch.setattr(machine, "PROBE", "print('[]')")
+    with pytest.raises(InputError, match="no CUDA device"):
+        run_gpu(options_of(here, "speed"), QUIET)
+    assert not (here / "gpu.json").exists()
+
+
+def test_a_gpu_that_others_use_is_measured_only_on_request():
+    free, busy = Gpu("A", 80.0, 0.9, "1"), Gpu("B", 80.0, 1.1, "1")
+    require_gpus([free], shared=False)
+    require_gpus([free, busy], shared=True)
+    with pytest.raises(InputError, match=r"cuda:1 \(1\.1 GB\).*--shared-gpu"):
+        require_gpus([free, busy], shared=False)
+
+
+@pytest.mark.parametrize(("allowed", "used", "recorded"), [(True, 5.0, True), (True, 0.1, False), (False, 0.1, False)])
+def test_the_record_says_when_a_gpu_was_shared(here, allowed, used, recorded, monkeypatch):
+    found = machine.Machine((Gpu("A", 80.0, used, "1"),), {}, "c", False)
+    monkeypatch.setitem(PARTS, "kernels", lambda bench, part: None)
+    run_gpu(options_of(here, "kernels", shared=allowed), QUIET, lambda *_: found)
+    assert read_record(here / "gpu.json")["kernels"].shared == recorded
+
+
+def test_gpus_are_those_of_torch_in_its_order_with_what_the_driver_says():
+    probe = '[{"name": "B", "uuid": "22", "memory_gb": 80}, {"name": "A", "uuid": "GPU-11", "memory_gb": 40}]\n'
+    said = "GPU-11, 1000, 570.1\nGPU-22, 0, 570.1\n"
+    assert gpus_of(probe, lambda: said) == (Gpu("B", 80, 0.0, "570.1"), Gpu("A", 40, 1.048576, "570.1"))
+    with pytest.raises(InputError, match="does not list A"):
+        gpus_of(probe, lambda: "GPU-22, 0, 570.1\n")
+
+
+def test_short_names_are_for_files():
+    names = [short_name(name) for name in ("NVIDIA H100 80GB HBM3", "NVIDIA H200", "Tesla V100-SXM2-16GB")]
+    assert names == ["h100", "h200", "tesla"]
+
+
+def test_every_part_and_every_step_can_be_named():
+    names = tuple(gpu.all_measures())
+    assert names[:4] == ("kernels", "checks", "speed", "learning")
+    assert {"learning:go2_pace", "devices:same_return", "matrix:every_case"} <= set(names)
+    assert set(gpu.DEFAULT_PARTS) <= set(PARTS)
+    with pytest.raises(InputError, match="named twice"):
+        gpu.require_known(("learning:go2_pace", "learning"))
+
+
+def test_a_part_that_was_run_step_by_step_lists_the_steps_that_were_not():
+    assert gpu.listed([]) == NAMES
+    steps = ("devices:ratios", "devices:same_return", "devices:killed")
+    assert gpu.listed(["devices:ratios"]) == (*NAMES[:4], *steps, "matrix")
+    assert gpu.listed(["devices", "devices:ratios"]) == (*NAMES[:5], "devices:ratios", "matrix")
+
+
+def test_steps_of_several_runs_come_together(here, two_gpus, monkeypatch):
+    figure = Figure("a", "x", [1.0])
+    for step in ("ratios", "same_return"):
+        monkeypatch.setitem(gpu.STEPS["devices"], step, lambda bench, part: part.figures.append(figure))
+    run_gpu(options_of(here, "devices:ratios"), QUIET, lambda *_: two_gpus)
+    assert "## devices:same_return\n\nNot run" in (here / "gpu.md").read_text()
+    (here / "gpu.json").rename(here / "old.json")
+    run_gpu(options_of(here, "devices:same_return", merge=[here / "old.json"]), QUIET, lambda *_: two_gpus)
+    assert set(read_record(here / "gpu.json")) == {"devices:ratios", "devices:same_return"}
+    assert "devices" not in json.loads((here / "gpu.json").read_text())["not_run"]
