@@ -16,7 +16,7 @@ class Vendor:
     """A maker's EGL, and the word by which what it draws with is known."""
 
     name: str
-    library: str
+    soname: str
     word: str
 
     def drew(self, context: Mapping[str, str]) -> bool:
@@ -33,14 +33,14 @@ def vendor_file(vendor: Vendor, folder: Path, folders: Sequence[Path] = FOLDERS)
     None when there is no such library.
     """
     for path in sorted(path for each in folders for path in each.glob("*.json")):
-        if vendor.library in path.read_text(encoding="utf-8"):
+        if vendor.soname in path.read_text(encoding="utf-8"):
             return path
     try:
-        ctypes.CDLL(vendor.library)
+        ctypes.CDLL(vendor.soname)
     except OSError:
         return None
     path = folder / f"{vendor.name.lower()}_egl.json"
-    content = {"file_format_version": "1.0.0", "ICD": {"library_path": vendor.library}}
+    content = {"file_format_version": "1.0.0", "ICD": {"library_path": vendor.soname}}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return path

@@ -179,7 +179,7 @@ def film(bench: Bench, part: PartRecord, vendor: Vendor) -> None:
     """Film a test with one vendor's EGL; that it is this vendor's is known from the OpenGL context."""
     file = vendor_file(vendor, bench.folder)
     if file is None:
-        part.leave_out(f"film with {vendor.name}", f"{vendor.library} is not on this machine")
+        part.leave_out(f"film with {vendor.name}", f"{vendor.soname} is not on this machine")
         return
     environment = {EGL_VARIABLE: str(file)}
     command = python("-m", "mimickit.bench.renderer")

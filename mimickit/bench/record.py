@@ -58,7 +58,9 @@ class PartRecord:
 
     @property
     def ok(self) -> bool:
-        return not self.failures and self.seconds is not None and all(figure.ok for figure in self.figures)
+        """It came to its end, measured something, and all of that is within its bounds."""
+        measured = self.seconds is not None and bool(self.figures)
+        return measured and not self.failures and all(figure.ok for figure in self.figures)
 
 
 Parts = dict[str, PartRecord]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from mimickit.bench import checks, devices, kernels, speed
+from mimickit.bench.case_times import new_kernel_files
 from mimickit.bench.one_case import main as one_case
-from mimickit.bench.one_case import new_kernel_files
 from mimickit.bench.programs import Ended, ProgramError
 from mimickit.bench.speed import CASES, SpeedCase
 from mimickit.config.arguments import parse_run_arguments
@@ -145,12 +145,11 @@ def test_one_case_tells_its_errors(capsys):
 def test_only_kernels_of_this_process_are_new(tmp_path, monkeypatch):
     import warp
 
-    for name, age in (("old", -60.0), ("new", 60.0)):
+    for name, stamp in (("old", 940.0), ("new", 1060.0)):
         (tmp_path / name).touch()
-        stamp = __import__("mimickit.bench.one_case").bench.one_case.STARTED + age
         os.utime(tmp_path / name, (stamp, stamp))
     monkeypatch.setattr(warp.config, "kernel_cache_dir", str(tmp_path))
-    assert new_kernel_files() == 1
+    assert new_kernel_files(since=1000.0) == 1
 
 
 # Kernels.

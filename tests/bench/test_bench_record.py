@@ -111,10 +111,20 @@ def test_parts_of_several_runs_come_together_and_the_last_one_counts(here, new_p
     assert list(json.loads((here / "gpu.json").read_text())["parts"]) == ["kernels", "speed", "matrix"]
 
 
+def test_a_part_in_which_nothing_was_measured_is_not_good(new_part):
+    part = new_part()
+    part.leave_out("2 devices against one", "1 GPUs here")
+    assert not part.ok
+    part.figures.append(Figure("1 devices, training", "samples/s", [2.0]))
+    assert part.ok
+
+
 def test_a_part_that_is_run_again_replaces_the_merged_one(here, new_part, two_gpus, monkeypatch):
     old = new_part()
     old.figures.append(Figure("speed", "x", [1.0], at_least=2.0))
-    write_record(here / "old.json", {"speed": old, "kernels": new_part()}, NAMES)
+    other = new_part()
+    other.figures.append(Figure("compile", "s", [95.0]))
+    write_record(here / "old.json", {"speed": old, "kernels": other}, NAMES)
     measured = Figure("speed", "x", [3.0], at_least=2.0)
     monkeypatch.setitem(PARTS, "speed", lambda bench, part: part.figures.append(measured))
     options = options_of(here, "speed", merge=[here / "old.json"])
