@@ -47,7 +47,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=[OURS],
         metavar="DIR",
-        help=f"learn the clips of unpacked published archives; '{OURS}' are those in data/ (default)",
+        help=f"unpacked published archives, whose clips are learned and whose Pi Plus is tried; '{OURS}' are the "
+        "clips in data/ (default)",
     )
     gpu.add_argument("--curves", type=Path, metavar="DIR", help="copy the logs of learning there (docs/curves)")
     gpu.add_argument(

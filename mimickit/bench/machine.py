@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from ci.errors import UsageError
-from ci.host import checkout
+from ci.host import DIRTY, checkout
 from mimickit.errors import InputError
 
 QUERY_SECONDS = 120.0  # torch's first import on a cold disk
@@ -51,6 +51,11 @@ class Machine:
     def devices(self) -> tuple[str, ...]:
         """``cuda:0`` and on."""
         return tuple(f"cuda:{number}" for number in range(len(self.gpus)))
+
+    @property
+    def revision(self) -> str:
+        """The commit as an image names it (`ci.host.checkout`)."""
+        return self.commit + (DIRTY if self.dirty else "")
 
 
 def look(repository: Path, shared: bool) -> Machine:

@@ -1,25 +1,23 @@
 """The job matrix on real hardware: every case, a ladder that runs out of memory, a device that is not there, films."""
 
 import csv
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from mimickit.bench import pi_plus
 from mimickit.bench.drivers import EGL_VARIABLE, VENDORS, Vendor, vendor_file
 from mimickit.bench.figures import Figure
+from mimickit.bench.matrix_runs import attempts_of, journal_of, run_matrix, said
 from mimickit.bench.part import Bench, python, run_case
 from mimickit.bench.programs import Ended, ProgramError, log_tail
 from mimickit.bench.record import PartRecord
 
-ROOTS = Path("output/train")  # where the matrix writes
 MATRIX_SECONDS = 720.0
 MATRIX_DEADLINE = 1500.0
 CASE_DEADLINE = 900.0
 TEST_DEADLINE = 300.0
 CASE = "deepmimic_humanoid_ppo"
 TOO_MANY, FITTING = 4_194_304, 1024
-PI_PLUS, PI_PLUS_ENVS = "deepmimic_pi_plus_ppo", 2048
 ABSENT = 7  # a device's number; the first that is not there, where there are more
 INPUT_ERROR = 2  # exit code
 REPORTED = ("case", "final_ok", "num_envs", "samples_per_s", "seconds", "memory_gb", "device_name", "failure")
@@ -33,13 +31,6 @@ def measure(bench: Bench, part: PartRecord) -> None:
         except ProgramError as error:
             part.failed(error)
         bench.save()
-
-
-def run_matrix(bench: Bench, name: str, deadline: float, *words: object) -> tuple[Ended, Path]:
-    """``python -m ci e2e``; how it ended, and the root of what it wrote."""
-    root = f"bench_{bench.folder.name}_{name.replace(' ', '_')}"
-    command = python("-m", "ci", "e2e", "--profile", "pr", "--root-out", root, *words)
-    return bench.programs.run(name, command, deadline), ROOTS / root
 
 
 def every_case(bench: Bench, part: PartRecord) -> None:
@@ -74,14 +65,6 @@ def judge_cases(part: PartRecord, rows: list[dict[str, str]], ended: Ended) -> N
     ]
 
 
-def journal_of(root: Path, case: str, ended: Ended) -> dict[str, Any]:
-    """The attempts.json of a case; ProgramError when there is none."""
-    path = root / "runs" / f"{case}_args" / "attempts.json"
-    if not path.exists():
-        raise ProgramError(ended.name, f"left no {path}", log_tail(ended.log))
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def ladder(bench: Bench, part: PartRecord) -> None:
     """More environments than any GPU holds, then a number that fits."""
     words = ("--devices-train", bench.devices[0], "--default-ladder", f"{TOO_MANY},{FITTING}", f"{CASE}_args.txt")
@@ -90,7 +73,7 @@ def ladder(bench: Bench, part: PartRecord) -> None:
     problems = ladder_problems(journal)
     if ended.returncode != 0:
         problems.append(ended.how)
-    part.details["ladder"] = [_attempt(attempt) for attempt in journal["attempts"]]
+    part.details["ladder"] = attempts_of(journal)
     if problems:
         part.fail("ladder", "; ".join(problems), log_tail(ended.log))
     seconds = Figure(f"ladder of {TOO_MANY:,} and {FITTING} environments", "s", [ended.seconds])
@@ -99,13 +82,13 @@ def ladder(bench: Bench, part: PartRecord) -> None:
 
 def ladder_problems(journal: Mapping[str, Any]) -> list[str]:
     """What speaks against: the first rung ran out of memory, the next passed; in words."""
-    attempts = [_attempt(attempt) for attempt in journal["attempts"]]
+    attempts = attempts_of(journal)
     expected: list[dict[str, Any]] = [
         {"num_envs": TOO_MANY, "ok": False, "failure": "out_of_memory"},
         {"num_envs": FITTING, "ok": True, "failure": None},
     ]
     problems = [
-        f"rung {number} is {_said(attempt)}, expected {_said(wanted)}"
+        f"rung {number} is {said(attempt)}, expected {said(wanted)}"
         for number, (attempt, wanted) in enumerate(zip(attempts, expected, strict=False), start=1)
         if attempt != wanted
     ]
@@ -114,17 +97,6 @@ def ladder_problems(journal: Mapping[str, Any]) -> list[str]:
     if not journal["ok"]:
         problems.append(f"the case did not pass: {journal['note']}")
     return problems
-
-
-def _attempt(attempt: Mapping[str, Any]) -> dict[str, Any]:
-    """Environments, whether it passed, and the class of the first stage that did not."""
-    failed = next((stage for stage in attempt["stages"] if not stage["ok"]), None)
-    kind = (failed["failure"] or {"kind": "unexpected"})["kind"] if failed else None
-    return {"num_envs": attempt["num_envs"], "ok": attempt["ok"], "failure": kind}
-
-
-def _said(attempt: Mapping[str, Any]) -> str:
-    return f"{attempt['num_envs']} environments, {'passed' if attempt['ok'] else attempt['failure']}"
 
 
 def absent_device(bench: Bench, part: PartRecord) -> None:
@@ -150,20 +122,6 @@ def absent_problems(ended: Ended, log: str, device: str, there: int, wrote: bool
     if wrote:
         problems.append("something ran: it wrote its output folder")
     return problems
-
-
-def pi_plus(bench: Bench, part: PartRecord) -> None:
-    """Pi Plus with our model of primitives and many environments."""
-    words = ("--devices-train", bench.devices[0], "--pi-plus-ladder", PI_PLUS_ENVS, f"{PI_PLUS}_args.txt")
-    ended, root = run_matrix(bench, "pi plus", CASE_DEADLINE, *words)
-    journal = journal_of(root, PI_PLUS, ended)
-    largest = max((attempt["num_envs"] for attempt in journal["attempts"] if attempt["ok"]), default=0)
-    part.figures.append(
-        Figure(f"{PI_PLUS}, environments that pass", "envs", [float(largest)], at_least=PI_PLUS_ENVS),
-    )
-    if ended.returncode != 0:
-        part.fail("pi plus", f"{ended.how}: {journal['note']}", log_tail(ended.log))
-    part.leave_out("Pi Plus with the published meshes", "they are not part of this repository; unpack them into data/")
 
 
 def films(bench: Bench, part: PartRecord) -> None:
@@ -206,6 +164,7 @@ STEPS = {
     "every_case": every_case,
     "ladder": ladder,
     "absent_device": absent_device,
-    "pi_plus": pi_plus,
+    "pi_plus": pi_plus.own_model,
+    "published_meshes": pi_plus.published_meshes,
     "films": films,
 }

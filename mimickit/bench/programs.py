@@ -112,11 +112,13 @@ class Programs:
         deadline_s: float,
         environment: Mapping[str, str] | None = None,
         hold: Callable[[], object] | None = None,
+        folder: Path | None = None,
     ) -> Ended:
-        """Run ``command`` to its end or its deadline; its output goes to ``folder``/``name``.log.
+        """Run ``command`` to its end or its deadline; its output goes to ``name``.log.
 
         Args:
             environment: variables on top of this process's own.
+            folder: where it runs, if not here.
             hold: called when the program itself has ended; what it has left is killed when that returns.
         """
         log = self.folder / f"{name.replace(' ', '_').replace('/', '_')}.log"
@@ -134,6 +136,7 @@ class Programs:
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     env={**os.environ, **(environment or {})},
+                    cwd=folder,
                     start_new_session=True,
                 )
                 self._running.add(process)

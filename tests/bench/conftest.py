@@ -24,12 +24,14 @@ class PlayedPrograms(Programs):
     def __init__(self, folder: Path, play: Played):
         super().__init__(folder, Console(quiet=True))
         self.play = play
+        self.folders: list[Path | None] = []  # where each ran
 
-    def run(self, name, command, deadline_s, environment=None, hold=None):
+    def run(self, name, command, deadline_s, environment=None, hold=None, folder=None):
         self.folder.mkdir(parents=True, exist_ok=True)
         log = self.folder / f"{name.replace(' ', '_')}.log"
         log.write_text(f"the log of {name}\n")
         self.commands.append(" ".join(map(str, command)))
+        self.folders.append(folder)
         return Ended(name, log, self.play(name, command, log), 12.5, False)
 
 

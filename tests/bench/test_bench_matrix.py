@@ -9,7 +9,7 @@ import pytest
 
 from ci.options import add_arguments
 from ci.records.results import ROW_COLUMNS
-from mimickit.bench import matrix
+from mimickit.bench import matrix, matrix_runs, pi_plus
 from mimickit.bench.drivers import VENDORS, Vendor, vendor_file
 from mimickit.bench.matrix import FITTING, TOO_MANY, ladder_problems
 from mimickit.bench.programs import Ended
@@ -19,7 +19,7 @@ NVIDIA, MESA = VENDORS
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    monkeypatch.setattr(matrix, "ROOTS", tmp_path / "train")
+    monkeypatch.setattr(matrix_runs, "ROOTS", tmp_path / "train")
     return tmp_path
 
 
@@ -98,10 +98,10 @@ def played_matrix(commands):
     def play(name, command, log):
         commands[name] = list(map(str, command))
         if "e2e" in commands[name]:
-            root = matrix.ROOTS / commands[name][commands[name].index("--root-out") + 1]
+            root = matrix_runs.ROOTS / commands[name][commands[name].index("--root-out") + 1]
             ladder = journal(attempt(TOO_MANY, "out_of_memory"), attempt(FITTING))
-            pi_plus = journal(attempt(matrix.PI_PLUS_ENVS))
-            write_root(root, [GOOD], {matrix.CASE: ladder, matrix.PI_PLUS: pi_plus})
+            many = journal(attempt(pi_plus.NUM_ENVS))
+            write_root(root, [GOOD], {matrix.CASE: ladder, pi_plus.CASE: many})
         if name == "absent device":
             log.write_text("error (input): --devices cuda:7: this machine has 2 CUDA devices; use --devices cpu")
             return 2
