@@ -7,11 +7,12 @@ from pathlib import Path
 
 from mimickit.bench.figures import Figure
 from mimickit.bench.part import Bench, python
-from mimickit.bench.programs import log_tail
+from mimickit.bench.programs import ProgramError, log_tail
 from mimickit.bench.record import PartRecord
 
 DEADLINE = 1800.0
 PROCESSES = 4  # which share the first GPU
+TESTS, MARK = Path("tests"), "pytest.mark.gpu"
 
 
 @dataclass(frozen=True)
@@ -24,15 +25,24 @@ class Counts:
 
 
 def measure(bench: Bench, part: PartRecord) -> None:
-    """Run them and count."""
+    """Run them and count; ProgramError when there are none."""
     results = bench.folder / "gpu_tests.xml"
-    command = python("-m", "pytest", "-n", PROCESSES, "-m", "gpu", "-ra", f"--junitxml={results}", "tests")
+    words = ("-n", PROCESSES, "-m", "gpu", "-ra", f"--junitxml={results}", *marked_files(TESTS))
+    command = python("-m", "pytest", *words)
     ended = bench.programs.run("pytest -m gpu", command, DEADLINE)
     if ended.timed_out or not results.exists():
         part.fail("pytest -m gpu", ended.how, log_tail(ended.log))
         return
     counts = read_results(results)
     judge(part, counts, ended.returncode, ended.how, log_tail(ended.log, 40))
+
+
+def marked_files(folder: Path) -> list[Path]:
+    """The test files with such tests: only these, for a GPU machine need not have what others import."""
+    found = sorted(path for path in folder.rglob("test_*.py") if MARK in path.read_text(encoding="utf-8"))
+    if not found:
+        raise ProgramError("pytest -m gpu", f"no file below {folder} has a {MARK}", "")
+    return found
 
 
 def read_results(path: Path) -> Counts:

@@ -15,6 +15,7 @@ import mujoco_warp
 import newton
 import torch
 import warp as wp
+from newton.solvers import SolverMuJoCo
 from torch import Tensor
 
 from mimickit.anim.mjcf import read_mjcf_xml
@@ -53,7 +54,7 @@ def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjMod
     """The scene through Newton's importer, as the MuJoCo model of one world that its solver steps."""
     builder = newton.ModelBuilder(gravity=(0.0, 0.0, -GRAVITY))
     builder.rigid_gap = 0.0  # contacts are wanted where surfaces touch, not 10 cm apart
-    newton.solvers.SolverMuJoCo.register_custom_attributes(builder)
+    SolverMuJoCo.register_custom_attributes(builder)
     _import_mjcf(
         builder,
         scene.char_file,
@@ -72,7 +73,7 @@ def build_newton_model(config: NewtonEngineConfig, scene: Scene) -> mujoco.MjMod
     ground = newton.ModelBuilder.ShapeConfig(mu=scene.ground_friction, restitution=0.0, gap=0.0)
     builder.add_ground_plane(cfg=ground, label=GROUND_NAME)
     # The import happens once, on the host; only MuJoCo Warp's arrays live on the device.
-    solver = newton.solvers.SolverMuJoCo(
+    solver = SolverMuJoCo(
         builder.finalize(device="cpu"),
         use_mujoco_cpu=True,
         iterations=config.solver_iterations,

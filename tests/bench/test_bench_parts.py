@@ -229,6 +229,25 @@ def test_no_tests_or_another_exit_code_is_no_pass(new_bench, new_part, text, cod
     assert part.ok == ok
 
 
+def test_only_files_with_tests_of_a_gpu_are_given_to_pytest(tmp_path):
+    (tmp_path / "a").mkdir()
+    for name, text in {"test_b.py": f"@{checks.MARK}\n", "test_c.py": "import pytest", "help.py": checks.MARK}.items():
+        (tmp_path / "a" / name).write_text(text)
+    assert checks.marked_files(tmp_path) == [tmp_path / "a" / "test_b.py"]
+    (tmp_path / "a" / "test_b.py").unlink()
+    with pytest.raises(ProgramError, match=f"no file below .* has a {checks.MARK}"):
+        checks.marked_files(tmp_path)
+
+
+def test_the_tests_of_the_engine_on_a_gpu_are_among_them(new_bench, new_part):
+    bench = new_bench(play_pytest(JUNIT, 1))
+    checks.measure(bench, new_part())
+    (command,) = bench.programs.commands
+    files = [word for word in command.split() if word.startswith("tests")]
+    assert "tests/engines/test_newton_on_gpu.py" in files
+    assert all(checks.MARK in Path(file).read_text() for file in files)
+
+
 # Devices.
 
 
