@@ -4,18 +4,19 @@ import os
 
 import torch
 
-from mimickit.errors import InputError
+from mimickit.errors import InputError, number_of
 
 
-def check_device(name: str) -> torch.device:
-    """The torch device, or InputError: a GPU that is not there never becomes a CPU run."""
+def check_device(name: str, option: str = "--devices") -> torch.device:
+    """The torch device, or InputError that names ``option``: a GPU that is not there never becomes a CPU run."""
     kind, _, number = name.partition(":")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         # torch.device keeps eight bits of a number: it would read cuda:256 as cuda:0.
         if int(number or 0) >= count:
             raise InputError(
-                f"--devices {name}: this machine has {count} CUDA devices; use --devices cpu to run without one"
+                f"{option} {name}: this machine has {number_of(count, 'CUDA device')}; "
+                f"use {option} cpu to run without one"
             )
     return torch.device(name)
 

@@ -29,6 +29,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 
+def number_of(count: int, thing: str) -> str:
+    """``1 GPU``, ``2 GPUs``: for a message."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
 class MimicKitError(Exception):
     """A failure with a cause worth telling apart; ``kind`` names it in ``error.json``. Made from one message."""
 

@@ -1,4 +1,4 @@
-"""Compile Newton's kernels before they are needed: ``python -m mimickit.kernels --device cuda:0``.
+"""Compile Newton's kernels before they are needed: ``python -m mimickit.kernels``.
 
 Warp compiles a kernel when it is first launched, and keeps it by its source and the GPU's architecture. So this starts
 the Newton engine with every character, takes a step and draws a frame; what a case launches later is then there. An
@@ -98,7 +98,7 @@ def _cached_files() -> set[Path]:
 def main(argv: Sequence[str]) -> int:
     """The command; returns the exit code, one of ``mimickit/errors.py``."""
     parser = argparse.ArgumentParser(prog="python -m mimickit.kernels", description=__doc__)
-    parser.add_argument("--device", default="cpu", help="cpu, or cuda:0: that GPU's architecture (default: cpu)")
+    parser.add_argument("--device", default="cuda:0", help="cuda:0: that GPU's architecture (default); or cpu")
     parser.add_argument("--jobs", type=int, default=usable_cores(), help="scenes at once (default: as many as cores)")
     parser.add_argument("--physics-only", action="store_true", help="leave out drawing, on a machine without OpenGL")
     options = parser.parse_args(argv)
@@ -106,7 +106,7 @@ def main(argv: Sequence[str]) -> int:
         parser.error(f"--jobs {options.jobs}: at least 1")
     console = Console()
     try:
-        check_device(options.device)
+        check_device(options.device, "--device")
         apply_warp_settings()
         warp.init()
         before, started = _cached_files(), time.perf_counter()

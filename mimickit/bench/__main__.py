@@ -18,10 +18,13 @@ CPU_OUTPUT = Path("output/bench/bench.json")
 GPU_OUTPUT = Path("output/bench/gpu.json")
 LOG_WIDTH = 160  # columns of the table where there is no terminal
 CPU_REPEATS, GPU_REPEATS = 7, 1
+OF_CPU = ("num_envs", "skip_e2e")
+OF_GPU = ("parts", "merge", "shared_gpu", "rand_seed", "data", "curves", "devices_count")
 PARTS_HELP = """kernels (compiled ahead, and nothing after that), checks (pytest -m gpu), speed (samples/s, start-up and
 memory of single cases), learning (three whole trainings, on every GPU one at a time), devices (several GPUs against
 one, and one of their processes killed), matrix (every case, and what must fail), or one step of these, such as
-learning:go2_pace or devices:killed; none shows what --merge names (default: kernels,checks,speed)"""
+learning:go2_pace or devices:killed; all: whatever this machine has the GPUs for; none shows what --merge names
+(default: kernels,checks,speed)"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -69,11 +72,10 @@ def main(argv: Sequence[str]) -> int:
     arguments = parser()
     options = arguments.parse_args(argv)
     console = Console() if sys.stdout.isatty() else Console(width=LOG_WIDTH)
-    if not options.gpu:
-        of_gpu = ("parts", "merge", "shared_gpu", "rand_seed", "data", "curves", "devices_count")
-        alone = [name for name in of_gpu if getattr(options, name) != arguments.get_default(name)]
-        if alone:
-            arguments.error(f"{', '.join('--' + name.replace('_', '-') for name in alone)}: only with --gpu")
+    others, rule = (OF_CPU, "only without --gpu") if options.gpu else (OF_GPU, "only with --gpu")
+    alone = [name for name in others if getattr(options, name) != arguments.get_default(name)]
+    if alone:
+        arguments.error(f"{', '.join('--' + name.replace('_', '-') for name in alone)}: {rule}")
     try:
         if options.gpu:
             return _gpu(options, console)

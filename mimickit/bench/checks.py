@@ -1,11 +1,12 @@
 """The tests that need a GPU: ``pytest -m gpu``."""
 
+import json
 import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from mimickit.bench.figures import Figure
+from mimickit.bench.figures import Figure, figure_from_json
 from mimickit.bench.part import Bench, python
 from mimickit.bench.programs import ProgramError, log_tail
 from mimickit.bench.record import PartRecord
@@ -17,11 +18,15 @@ TESTS, MARK = Path("tests"), "pytest.mark.gpu"
 
 @dataclass(frozen=True)
 class Counts:
-    """What pytest's JUnit file says: names of what failed, and how many were skipped by reason."""
+    """What pytest's JUnit file says: names of what failed, how many were skipped by reason, and what tests measured.
+
+    A test tells a figure by pytest's ``record_property("figure", ...)`` with what `figure_from_json` reads.
+    """
 
     passed: int
     failed: tuple[str, ...]
     skipped: dict[str, int]
+    figures: tuple[Figure, ...]
 
 
 def measure(bench: Bench, part: PartRecord) -> None:
@@ -47,17 +52,19 @@ def marked_files(folder: Path) -> list[Path]:
 
 def read_results(path: Path) -> Counts:
     """The counts in a JUnit file of pytest."""
-    passed, failed, skipped = 0, [], Counter[str]()
+    passed, failed, figures, skipped = 0, [], [], Counter[str]()
     for test in ElementTree.parse(path).iter("testcase"):
         name = f"{test.get('classname')}.{test.get('name')}"
         skip = test.find("skipped")
+        for told in test.iterfind("properties/property[@name='figure']"):
+            figures.append(figure_from_json(json.loads(told.get("value", ""))))
         if test.find("failure") is not None or test.find("error") is not None:
             failed.append(name)
         elif skip is not None:
             skipped[skip.get("message", "")] += 1
         else:
             passed += 1
-    return Counts(passed, tuple(failed), dict(skipped))
+    return Counts(passed, tuple(failed), dict(skipped), tuple(figures))
 
 
 def judge(part: PartRecord, counts: Counts, returncode: int, how: str, tail: str) -> None:
@@ -65,6 +72,7 @@ def judge(part: PartRecord, counts: Counts, returncode: int, how: str, tail: str
     part.figures += [
         Figure("tests on the GPU, passed", "tests", [float(counts.passed)], at_least=1),
         Figure("tests on the GPU, failed", "tests", [float(len(counts.failed))], at_most=0),
+        *counts.figures,
     ]
     for name in counts.failed:
         part.fail(name, "failed", "")

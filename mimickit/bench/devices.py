@@ -11,7 +11,7 @@ from mimickit.bench.killed import killed
 from mimickit.bench.part import Bench, run_case
 from mimickit.bench.programs import ProgramError, log_tail
 from mimickit.bench.record import PartRecord
-from mimickit.errors import InputError
+from mimickit.errors import InputError, number_of
 from mimickit.learning.logger import read_log
 
 CASE = "deepmimic_humanoid_ppo"
@@ -30,18 +30,12 @@ CHECKPOINTS = 5
 SAME_DEADLINE = 600.0
 
 
-def measure(bench: Bench, part: PartRecord) -> None:
-    """All steps."""
-    for step in STEPS.values():
-        step(bench, part)
-
-
 def ratios(bench: Bench, part: PartRecord) -> None:
     """Samples per second of 1, 2, 4 ... devices in turns; those that are not here are listed."""
     there = len(bench.devices)
     counts, missing = choose_counts(there, bench.options.device_counts)
     for count in missing:
-        part.leave_out(f"{count} devices against one", f"{there} GPUs here")
+        part.leave_out(f"{count} devices against one", f"{number_of(there, 'GPU')} here")
     if counts:
         measure_ratios(bench, part, counts)
 
@@ -50,7 +44,7 @@ def same_return(bench: Bench, part: PartRecord) -> None:
     """The returns of 1 and of 2 devices at the same samples, where there are two."""
     there = len(bench.devices)
     if there < 2:
-        part.leave_out("same return on 1 and 2 devices", f"{there} GPUs here")
+        part.leave_out("same return on 1 and 2 devices", f"{number_of(there, 'GPU')} here")
     else:
         measure_same_return(bench, part)
 

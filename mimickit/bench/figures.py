@@ -52,9 +52,9 @@ class Figure:
 
     @property
     def row(self) -> tuple[str, ...]:
-        """The cells of ``COLUMNS``."""
-        numbers = [shown(value) for value in (self.median, min(self.values), max(self.values))]
-        return (self.name, *numbers, self.unit, self.bound, self.verdict)
+        """The cells of ``COLUMNS``; a single value has no range."""
+        spread = [shown(value) for value in (min(self.values), max(self.values))] if len(self.values) > 1 else ["", ""]
+        return (self.name, shown(self.median), *spread, self.unit, self.bound, self.verdict)
 
 
 def shown(value: float) -> str:

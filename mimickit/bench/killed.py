@@ -18,7 +18,7 @@ from mimickit.bench.figures import Figure
 from mimickit.bench.part import Bench, python, run_case
 from mimickit.bench.programs import Ended, ProgramError, Programs, log_tail
 from mimickit.bench.record import PartRecord
-from mimickit.errors import ProcessGroupError
+from mimickit.errors import ProcessGroupError, number_of
 
 CASE = "deepmimic_humanoid_ppo"
 NUM_ENVS = 1024  # on each device
@@ -77,7 +77,7 @@ def killed(bench: Bench, part: PartRecord) -> None:
     there = len(bench.devices)
     if there < 2:
         for name in (OWN, TORCHRUN):
-            part.leave_out(name, f"{there} GPUs here")
+            part.leave_out(name, f"{number_of(there, 'GPU')} here")
         return
     measure_killed(bench, part, {"num_envs": NUM_ENVS})
 

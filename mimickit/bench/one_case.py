@@ -35,7 +35,7 @@ def main(argv: Sequence[str]) -> int:
     imports_s = time.perf_counter() - start
     try:
         case = load_case(parse_run_arguments(words))
-        found = measure(case, check_device(options.device), options.warm_up, options.iterations)
+        found = measure(case, check_device(options.device, "--device"), options.warm_up, options.iterations)
     except Exception as error:
         return tell(classify(error))[1]
     asked = {"arg_file": options.arg_file, "num_envs": options.num_envs, "device": options.device}

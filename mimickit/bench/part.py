@@ -37,6 +37,7 @@ class Bench:
     Attributes:
         devices: ``cuda:0`` and on.
         folder: for what the programs of this run write.
+        environment: variables that every program of this run is started with, in all parts.
         save: writes the record as it is now.
     """
 
@@ -46,6 +47,7 @@ class Bench:
     folder: Path
     options: Options
     save: Callable[[], None]
+    environment: dict[str, str]
 
 
 def python(*words: object) -> list[str]:

@@ -85,11 +85,16 @@ class Programs:
 
     Args:
         folder: where the logs go.
+        environment: variables on top of this process's own, for every program.
+
+    Attributes:
+        commands: what was started, as a person would type it.
     """
 
-    def __init__(self, folder: Path, console: Console):
+    def __init__(self, folder: Path, console: Console, environment: Mapping[str, str] | None = None):
         self.folder = folder
         self.commands: list[str] = []
+        self._environment = environment if environment is not None else {}
         self._console = console
         columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
         self._progress = Progress(*columns, console=console, transient=True)
@@ -117,7 +122,7 @@ class Programs:
         """Run ``command`` to its end or its deadline; its output goes to ``name``.log.
 
         Args:
-            environment: variables on top of this process's own.
+            environment: variables on top of those.
             folder: where it runs, if not here.
             hold: called when the program itself has ended; what it has left is killed when that returns.
         """
@@ -135,7 +140,7 @@ class Programs:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
-                    env={**os.environ, **(environment or {})},
+                    env={**os.environ, **self._environment, **(environment or {})},
                     cwd=folder,
                     start_new_session=True,
                 )

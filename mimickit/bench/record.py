@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from mimickit.bench.figures import COLUMNS, Figure, figure_as_json, figure_from_json, markdown_table, shown
 from mimickit.bench.programs import ProgramError
-from mimickit.errors import InputError
+from mimickit.errors import InputError, number_of
 from mimickit.files import write_atomically
 
 FORMAT = 1
-NOT_ASKED_FOR = "not asked for (--parts, --merge)"
+NOT_ASKED_FOR = "not asked for"
 CURVE_COLUMNS = {"Samples": "samples", "Wall_Time": "wall s"}
 SECONDS_PER_HOUR = 3600.0
 
@@ -66,13 +67,16 @@ class PartRecord:
 Parts = dict[str, PartRecord]
 
 
-def write_record(path: Path, parts: Parts, names: Sequence[str]) -> None:
-    """Write ``path`` (JSON) and the Markdown file beside it; ``names`` are all parts there could be, in order."""
+def write_record(path: Path, parts: Parts, names: Mapping[str, str]) -> None:
+    """Write ``path`` (JSON) and the Markdown file beside it.
+
+    ``names`` are all parts there could be, in order, each with the reason why it was not run if it is not in ``parts``.
+    """
     content = {
         "format": FORMAT,
         "ok": all(part.ok for part in parts.values()),
         "parts": {name: _part_as_json(parts[name]) for name in names if name in parts},
-        "not_run": {name: NOT_ASKED_FOR for name in names if name not in parts},
+        "not_run": {name: reason for name, reason in names.items() if name not in parts},
     }
     write_atomically(path, (json.dumps(content, indent=1) + "\n").encode())
     write_atomically(path.with_suffix(".md"), ("\n".join(markdown(parts, names)) + "\n").encode())
@@ -105,8 +109,9 @@ def merge(records: Sequence[Parts]) -> Parts:
     return {name: part for record in records for name, part in record.items()}
 
 
-def print_record(parts: Parts, names: Sequence[str], console: Console) -> None:
-    """What failed and what is worth a note, then the table of every figure, of what failed and of what was not run."""
+def print_record(parts: Parts, names: Mapping[str, str], console: Console) -> None:
+    """What failed and what is worth a note, the table of every figure, of what failed and of what was not run, and in
+    a sentence what is not good."""
     for name, part in parts.items():
         for failure in part.failures:
             console.print(f"{name}: {failure['what']}: {failure['reason']}", style="red", markup=False)
@@ -114,33 +119,49 @@ def print_record(parts: Parts, names: Sequence[str], console: Console) -> None:
                 console.print(failure["tail"], style="dim", markup=False, highlight=False)
         for note in part.notes:
             console.print(f"{name}: {note}", markup=False)
-    table = Table("part", *COLUMNS, title="On the GPU")
-    for name in names:
-        for row in _rows(parts.get(name)):
-            table.add_row(name, *row)
+    table = Table(*(Column(name, overflow="fold") for name in COLUMNS), title="On the GPU")
+    for name, reason in names.items():
+        rows = [_bare(name, ""), *_rows(parts[name])] if name in parts else [_bare(f"{name}: {reason}", "not run")]
+        table.add_row(*map(Text, rows[0]), style="bold")
+        for row in rows[1:]:
+            table.add_row(*map(Text, row))
         table.add_section()
     console.print(table)
+    console.print(conclusion(parts), soft_wrap=True, markup=False, highlight=False)
 
 
-def _rows(part: PartRecord | None) -> list[tuple[str, ...]]:
-    if part is None:
-        return [("everything", "", "", "", "", "", f"not run: {NOT_ASKED_FOR}")]
+def conclusion(parts: Parts) -> str:
+    """In a sentence: how many bounds were missed and what failed, in which parts."""
+    bad = {name: part for name, part in parts.items() if not part.ok}
+    if not bad:
+        return f"all bounds are met: {', '.join(parts)}"
+    missed = sum(not figure.ok for part in bad.values() for figure in part.figures)
+    failed = sum(len(part.failures) for part in bad.values())
+    return f"{number_of(missed, 'bound')} missed, {number_of(failed, 'failure')}: {', '.join(bad)}"
+
+
+def _rows(part: PartRecord) -> list[tuple[str, ...]]:
     rows = [figure.row for figure in part.figures]
-    rows += [(each["what"], "", "", "", "", "", f"FAILED: {each['reason']}") for each in part.failures]
-    rows += [(each["what"], "", "", "", "", "", f"not run: {each['reason']}") for each in part.not_run]
+    rows += [_bare(f"{each['what']}: {each['reason']}", "FAILED") for each in part.failures]
+    rows += [_bare(f"{each['what']}: {each['reason']}", "not run") for each in part.not_run]
     if part.seconds is None:
-        rows.append(("the rest of it", "", "", "", "", "", "FAILED: did not come to its end"))
+        rows.append(_bare("the rest of it: did not come to its end", "FAILED"))
     return rows
 
 
-def markdown(parts: Parts, names: Sequence[str]) -> list[str]:
+def _bare(what: str, verdict: str) -> tuple[str, ...]:
+    """A row without a number."""
+    return (what, *([""] * (len(COLUMNS) - 2)), verdict)
+
+
+def markdown(parts: Parts, names: Mapping[str, str]) -> list[str]:
     """Lines of a document: per part its machine, its commands, its table and its learning curves."""
     lines = ["# Measured on GPUs", ""]
-    for name in names:
+    for name, reason in names.items():
         lines += [f"## {name}", ""]
         part = parts.get(name)
         if part is None:
-            lines += [f"Not run: {NOT_ASKED_FOR}.", ""]
+            lines += [f"Not run: {reason}.", ""]
             continue
         lines += [_provenance(part), ""]
         if part.commands:

@@ -32,9 +32,9 @@ class SpeedCase:
 
 CASES = (
     SpeedCase("deepmimic_humanoid_ppo", 4096, 170e3, build_s=3.0, memory_gb=6.6),
-    SpeedCase("deepmimic_humanoid_ppo", 8192, 250e3),
-    SpeedCase("amp_humanoid", 4096, 160e3),
-    SpeedCase("deepmimic_smpl_ppo", 4096, 90e3),
+    SpeedCase("deepmimic_humanoid_ppo", 8192, 250e3, memory_gb=12.3),
+    SpeedCase("amp_humanoid", 4096, 160e3, memory_gb=12.5),
+    SpeedCase("deepmimic_smpl_ppo", 4096, 90e3, memory_gb=8.1),
     SpeedCase("deepmimic_go2_ppo", 4096),
     SpeedCase("add_humanoid", 4096),
     SpeedCase("ase_humanoid", 4096),

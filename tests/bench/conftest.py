@@ -46,7 +46,7 @@ def new_bench(tmp_path):
 
     def make(play: Played, devices=("cuda:0", "cuda:1"), **options) -> Bench:
         programs = PlayedPrograms(tmp_path / "logs", play)
-        return Bench(MACHINE, tuple(devices), programs, tmp_path / "run", Options(**options), lambda: None)
+        return Bench(MACHINE, tuple(devices), programs, tmp_path / "run", Options(**options), lambda: None, {})
 
     return make
 

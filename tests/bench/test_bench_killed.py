@@ -141,7 +141,7 @@ def test_a_group_sees_one_gpu_of_those_that_are_left(device, visible, found):
 
 
 def on_two_cpus(programs, tmp_path):
-    return Bench(Machine((), {}, "", False), ("cpu", "cpu"), programs, tmp_path / "run", Options(), lambda: None)
+    return Bench(Machine((), {}, "", False), ("cpu", "cpu"), programs, tmp_path / "run", Options(), lambda: None, {})
 
 
 def assert_killed_in_time(part, name):

@@ -12,7 +12,7 @@ from ci.records.results import ROW_COLUMNS
 from mimickit.bench import matrix, matrix_runs, pi_plus
 from mimickit.bench.drivers import VENDORS, Vendor, vendor_file
 from mimickit.bench.matrix import FITTING, TOO_MANY, ladder_problems
-from mimickit.bench.programs import Ended
+from mimickit.bench.programs import Ended, ProgramError
 
 NVIDIA, MESA = VENDORS
 
@@ -87,7 +87,7 @@ BAD = {"case": "c", "case_type": "trainable", "final_ok": "0", "note": "train fa
 def test_every_case_must_pass_in_time_and_say_on_what(new_part, tmp_path, rows, code, seconds, missed, failed):
     part = new_part()
     filled = [{"note": "", "samples_per_s": "", **row} for row in rows]
-    matrix.judge_cases(part, filled, Ended("every case", tmp_path / "log", code, seconds, False))
+    matrix.judge_cases(part, filled, Ended("every case", tmp_path / "log", code, seconds, False), cases=len(rows))
     assert {figure.name for figure in part.figures if not figure.ok} == missed
     assert [failure["what"] for failure in part.failures] == failed
 
@@ -101,7 +101,7 @@ def played_matrix(commands):
             root = matrix_runs.ROOTS / commands[name][commands[name].index("--root-out") + 1]
             ladder = journal(attempt(TOO_MANY, "out_of_memory"), attempt(FITTING))
             many = journal(attempt(pi_plus.NUM_ENVS))
-            write_root(root, [GOOD], {matrix.CASE: ladder, pi_plus.CASE: many})
+            write_root(root, [GOOD] * 37, {matrix.CASE: ladder, pi_plus.CASE: many})
         if name == "absent device":
             log.write_text("error (input): --devices cuda:7: this machine has 2 CUDA devices; use --devices cpu")
             return 2
@@ -116,10 +116,19 @@ def played_matrix(commands):
     return play
 
 
+def run_all(bench, part):
+    """Every step into one part."""
+    for step in matrix.STEPS.values():
+        try:
+            step(bench, part)
+        except ProgramError as error:
+            part.failed(error)
+
+
 def test_all_of_it(here, new_bench, new_part, monkeypatch):
     monkeypatch.setattr(matrix, "vendor_file", lambda vendor, folder: here / "mesa.json" if vendor is MESA else None)
     commands, part = {}, new_part()
-    matrix.measure(new_bench(played_matrix(commands)), part)
+    run_all(new_bench(played_matrix(commands)), part)
     assert part.ok, part.failures
     assert [each["what"] for each in part.not_run] == ["Pi Plus with the published meshes", "film with NVIDIA"]
     assert part.details["ladder"][0] == {"num_envs": TOO_MANY, "ok": False, "failure": "out_of_memory"}
@@ -141,7 +150,7 @@ def test_a_step_that_fails_leaves_the_others_alone(here, new_bench, new_part, mo
     commands = {}
     good = played_matrix(commands)
     part = new_part()
-    matrix.measure(new_bench(lambda name, *rest: 1 if name == "ladder" else good(name, *rest)), part)
+    run_all(new_bench(lambda name, *rest: 1 if name == "ladder" else good(name, *rest)), part)
     failed = {failure["what"]: failure["reason"] for failure in part.failures}
     assert "attempts.json" in failed["ladder"]
     # NVIDIA's EGL was asked for and Mesa drew.
@@ -156,7 +165,7 @@ def test_a_device_that_is_not_there_is_refused_for_real(new_part, programs, tmp_
     from mimickit.bench.part import Bench, Options
 
     part = new_part()
-    bench = Bench(None, (), programs, tmp_path / "run", Options(), lambda: None)
+    bench = Bench(None, (), programs, tmp_path / "run", Options(), lambda: None, {})
     matrix.absent_device(bench, part)
     assert not part.failures
     assert [figure.ok for figure in part.figures] == [True]
@@ -165,11 +174,11 @@ def test_a_device_that_is_not_there_is_refused_for_real(new_part, programs, tmp_
 @pytest.mark.parametrize(
     ("code", "log", "wrote", "count"),
     [
-        (2, "error: --devices cuda:7: this machine has 1 CUDA devices; use", False, 0),
+        (2, "error: --devices cuda:7: this machine has 1 CUDA device; use", False, 0),
         (0, "trained", True, 3),
-        (1, "error: --devices cuda:7: this machine has 1 CUDA devices; use", False, 1),
+        (1, "error: --devices cuda:7: this machine has 1 CUDA device; use", False, 1),
         (2, "error: something else", False, 1),
-        (2, "error: --devices cuda:7: this machine has 1 CUDA devices; use", True, 1),
+        (2, "error: --devices cuda:7: this machine has 1 CUDA device; use", True, 1),
     ],
 )
 def test_a_refusal_names_the_device_and_runs_nothing(tmp_path, code, log, wrote, count):

@@ -155,25 +155,41 @@ def test_only_kernels_of_this_process_are_new(tmp_path, monkeypatch):
 # Kernels.
 
 
-@pytest.mark.parametrize(("second", "more", "missed"), [(0, 0, 0), (3, 0, 1), (0, 2, 1)])
-def test_nothing_is_compiled_after_compiling(new_bench, new_part, tmp_path, second, more, missed):
-    cache = tmp_path / "a cache"
-    cache.mkdir()
-
+@pytest.mark.parametrize(("compiled", "more", "missed"), [(150, 0, 0), (150, 2, 1), (0, 0, 1)])
+def test_nothing_is_compiled_after_compiling(new_bench, new_part, compiled, more, missed):
     def play(name, command, log):
-        if name == "one iteration after compiling":
+        cache = bench.folder / "kernel_cache" / "1.0"
+        if name == "one iteration of deepmimic_go2_ppo":
             for number in range(more):
                 (cache / f"{number}.cubin").touch()
-        else:
-            count = second if name.endswith("again") else 150
-            log.write_text(f"scene  seconds\nball  3.1\n{count} new files for cuda:0 in {cache}, 95 s\n")
+        elif name == "compile kernels":
+            cache.mkdir(parents=True)
+            log.write_text(f"scene  seconds\nball  3.1\n{compiled} new files for cuda:0 in {cache}, 95 s\n")
         return 0
 
-    part = new_part()
-    kernels.measure(new_bench(play), part)
-    assert values(part)["files compiled"] == [150.0]
+    part, bench = new_part(), new_bench(play)
+    kernels.measure(bench, part)
+    assert bench.environment == {"WARP_CACHE_PATH": str((bench.folder / "kernel_cache").resolve())}
+    assert values(part)["files compiled"] == [float(compiled)]
+    assert len(part.figures) == 2 + len(kernels.CASES)
     assert list(verdicts(part).values()).count("MISSED") == missed
-    assert part.details["compiled_by_a_training"] == [f"{number}.cubin" for number in range(more)]
+    assert part.details["compiled_by_a_training"]["deepmimic_go2_ppo"] == [f"{number}.cubin" for number in range(more)]
+
+
+def test_another_cache_than_the_empty_one_is_a_failure(new_bench, new_part):
+    def play(name, command, log):
+        log.write_text("150 new files for cuda:0 in /somewhere, 95 s\n")
+        return 0
+
+    with pytest.raises(ProgramError, match="compiled into /somewhere, not into the empty"):
+        kernels.measure(new_bench(play), new_part())
+
+
+def test_there_is_a_case_of_every_character():
+    cases = [load_case(parse_run_arguments(["--arg_file", f"args/{case}_args.txt"])) for case in kernels.CASES]
+    characters = {Path(case.env.char_file).resolve() for case in cases}
+    files = {path.resolve() for path in Path("data/assets").glob("*/*.xml") if path.parent.name != "objects"}
+    assert characters == files
 
 
 def test_a_compilation_that_says_nothing_is_a_failure(new_bench, new_part):
@@ -184,7 +200,9 @@ def test_a_compilation_that_says_nothing_is_a_failure(new_bench, new_part):
 # Checks.
 
 JUNIT = """<testsuites><testsuite>
-<testcase classname="tests.a" name="good"/>
+<testcase classname="tests.a" name="good"><properties><property name="figure"
+value="{&quot;name&quot;: &quot;walker&quot;, &quot;unit&quot;: &quot;rad&quot;, &quot;values&quot;: [1e-6],
+&quot;at_least&quot;: null, &quot;at_most&quot;: 1e-3}"/></properties></testcase>
 <testcase classname="tests.a" name="better"/>
 <testcase classname="tests.a" name="bad"><failure message="no">why</failure></testcase>
 <testcase classname="tests.a" name="broken"><error message="no">why</error></testcase>
@@ -207,8 +225,8 @@ def play_pytest(text, code):
 def test_tests_are_counted_and_the_skipped_listed(new_bench, new_part):
     part = new_part()
     checks.measure(new_bench(play_pytest(JUNIT, 1)), part)
-    assert values(part) == {"tests on the GPU, passed": [2.0], "tests on the GPU, failed": [2.0]}
-    assert verdicts(part) == {"tests on the GPU, passed": "ok", "tests on the GPU, failed": "MISSED"}
+    assert values(part) == {"tests on the GPU, passed": [2.0], "tests on the GPU, failed": [2.0], "walker": [1e-6]}
+    assert verdicts(part) == {"tests on the GPU, passed": "ok", "tests on the GPU, failed": "MISSED", "walker": "ok"}
     assert [failure["what"] for failure in part.failures] == ["tests.a.bad", "tests.a.broken", "pytest -m gpu"]
     assert part.not_run == [{"what": "1 tests on the GPU", "reason": "skipped: needs two GPUs"}]
 
@@ -273,7 +291,9 @@ def test_one_device_is_no_number_of_several():
 
 def test_on_one_gpu_nothing_is_run_and_all_of_it_listed(new_bench, new_part):
     part = new_part()
-    devices.measure(new_bench(lambda *_: pytest.fail("started"), devices=("cuda:0",)), part)
+    bench = new_bench(lambda *_: pytest.fail("started"), devices=("cuda:0",))
+    for step in devices.STEPS.values():
+        step(bench, part)
     assert [each["what"] for each in part.not_run] == [
         "2 devices against one",
         "4 devices against one",
@@ -281,7 +301,7 @@ def test_on_one_gpu_nothing_is_run_and_all_of_it_listed(new_bench, new_part):
         "one of 2 processes killed",
         "one of 2 torchrun groups killed",
     ]
-    assert {each["reason"] for each in part.not_run} == {"1 GPUs here"}
+    assert {each["reason"] for each in part.not_run} == {"1 GPU here"}
 
 
 def test_ratios_are_within_turns_and_have_their_bounds():

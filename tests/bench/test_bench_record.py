@@ -12,14 +12,14 @@ from rich.console import Console
 
 from mimickit.bench import gpu, machine
 from mimickit.bench.figures import Figure
-from mimickit.bench.gpu import PARTS, GpuOptions, run_gpu, run_parts
+from mimickit.bench.gpu import PARTS, GpuOptions, chosen, run_gpu, run_parts
 from mimickit.bench.machine import Gpu, gpus_of, require_gpus, short_name
 from mimickit.bench.part import Options
 from mimickit.bench.programs import ProgramError
 from mimickit.bench.record import NOT_ASKED_FOR, markdown, merge, print_record, read_record, write_record
 from mimickit.errors import InputError
 
-NAMES = tuple(PARTS)
+NAMES = gpu.listed([])
 QUIET = Console(quiet=True)
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -39,9 +39,9 @@ def options_of(folder, *parts, merge=(), shared=False):
     return GpuOptions(parts, folder / "gpu.json", tuple(merge), shared, Options())
 
 
-def printed(parts):
-    console = Console(record=True, width=200, file=open("/dev/null", "w"))  # noqa: SIM115
-    print_record(parts, NAMES, console)
+def printed(parts, width=200):
+    console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
+    print_record(parts, gpu.listed(parts), console)
     return console.export_text()
 
 
@@ -49,17 +49,19 @@ def test_what_was_not_run_is_listed_everywhere(here, new_part):
     part = new_part()
     part.figures.append(Figure("two over one", "x", [1.9], at_least=1.85))
     part.leave_out("4 devices against one", "2 GPUs here")
-    write_record(here / "gpu.json", {"devices": part}, NAMES)
+    parts = {"devices:ratios": part}
+    write_record(here / "gpu.json", parts, NAMES)
     content = json.loads((here / "gpu.json").read_text())
     assert content["ok"]
-    assert content["parts"]["devices"]["not_run"] == [{"what": "4 devices against one", "reason": "2 GPUs here"}]
-    assert content["not_run"] == {name: NOT_ASKED_FOR for name in NAMES if name != "devices"}
+    assert content["parts"]["devices:ratios"]["not_run"] == [{"what": "4 devices against one", "reason": "2 GPUs here"}]
+    assert content["not_run"] == {name: NOT_ASKED_FOR for name in NAMES if name != "devices:ratios"}
     document = (here / "gpu.md").read_text()
-    assert "| 4 devices against one |  |  |  |  |  | not run: 2 GPUs here |" in document
+    assert "| 4 devices against one: 2 GPUs here |  |  |  |  |  | not run |" in document
     assert document.count(f"Not run: {NOT_ASKED_FOR}.") == len(NAMES) - 1
-    table = printed({"devices": part})
-    assert "not run: 2 GPUs here" in table
-    assert table.count("not run: not asked for") == len(NAMES) - 1
+    table = printed(parts)
+    assert "4 devices against one: 2 GPUs here" in table
+    assert table.count("not asked for") == len(NAMES) - 1
+    assert table.count("not run") == len(NAMES)
 
 
 def test_the_document_says_on_what_and_how_it_was_measured(new_part):
@@ -67,7 +69,7 @@ def test_the_document_says_on_what_and_how_it_was_measured(new_part):
     part.commands.append("python mimickit/run.py --devices cuda:0")
     part.shared = True
     part.curves["go2 seed 1"] = {"Samples": [131072.0, 3e7], "Wall_Time": [0.001, 0.05], "Test_Return": [4.7, 250.0]}
-    text = "\n".join(markdown({"learning": part}, ("learning",)))
+    text = "\n".join(markdown({"learning": part}, {"learning": ""}))
     assert "2026-01-01 12:00; 2 x NVIDIA H100 80GB HBM3, driver 570.1; torch 2.11.0, newton 1.8.0; " in text
     assert "commit abcdef012345; other programs used the GPU." in text
     assert "\npython -m mimickit.bench --gpu\n#   python mimickit/run.py --devices cuda:0\n" in text
@@ -99,16 +101,16 @@ def test_parts_of_several_runs_come_together_and_the_last_one_counts(here, new_p
     old.figures.append(Figure("speed", "x", [1.0], at_least=2.0))
     assert merge([{"speed": older, "kernels": older}, {"speed": old}]) == {"speed": old, "kernels": older}
     write_record(here / "older.json", {"speed": older, "kernels": older}, NAMES)
-    write_record(here / "old.json", {"speed": old, "matrix": old}, NAMES)
+    write_record(here / "old.json", {"speed": old, "matrix:films": old}, NAMES)
     code = run_gpu(options_of(here, merge=[here / "older.json", here / "old.json"]), QUIET)
     found = read_record(here / "gpu.json")
     assert {name: part.date for name, part in found.items()} == {
         "kernels": "2026-01-01 10:00",
         "speed": "2026-01-02 10:00",
-        "matrix": "2026-01-02 10:00",
+        "matrix:films": "2026-01-02 10:00",
     }
     assert code == 1  # a bound that another run missed
-    assert list(json.loads((here / "gpu.json").read_text())["parts"]) == ["kernels", "speed", "matrix"]
+    assert list(json.loads((here / "gpu.json").read_text())["parts"]) == ["kernels", "speed", "matrix:films"]
 
 
 def test_a_part_in_which_nothing_was_measured_is_not_good(new_part):
@@ -163,9 +165,9 @@ def test_what_was_measured_before_the_end_is_kept(here, two_gpus):
         raise SystemExit(143)
 
     parts = {}
-    measures = {"kernels": lambda bench, part: part.figures.append(figure), "speed": broken, "matrix": broken}
+    measures = {"kernels": lambda bench, part: part.figures.append(figure), "speed": broken, "learning": broken}
     with pytest.raises(SystemExit):
-        run_parts(options_of(here, *measures), two_gpus, ("cuda:0",), parts, QUIET, measures)
+        run_parts(options_of(here), tuple(measures), two_gpus, parts, QUIET, measures=measures)
     found = read_record(here / "gpu.json")
     assert list(found) == ["kernels", "speed"]
     assert found["kernels"].ok
@@ -189,8 +191,8 @@ def measure(bench, part):
     threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
     bench.programs.run("long", [sys.executable, "-c", "import time; time.sleep(60)"], 60.0)
 
-options = gpu.GpuOptions(("speed",), Path("gpu.json"), (), False, Options())
-gpu.run_parts(options, Machine((), {}, "", False), ("cpu",), {}, Console(), {"speed": measure})
+options = gpu.GpuOptions((), Path("gpu.json"), (), False, Options())
+gpu.run_parts(options, ("speed",), Machine((), {}, "", False), {}, Console(), measures={"speed": measure})
 """
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     ended = subprocess.run([sys.executable, "-c", code], timeout=60, check=False, env=environment)
@@ -248,15 +250,67 @@ def test_every_part_and_every_step_can_be_named():
     assert names[:4] == ("kernels", "checks", "speed", "learning")
     assert {"learning:go2_pace", "devices:same_return", "matrix:every_case"} <= set(names)
     assert set(gpu.DEFAULT_PARTS) <= set(PARTS)
+    gpu.require_known((*PARTS,))
+    gpu.require_known(("all",))
+    with pytest.raises(InputError, match="named twice"):
+        gpu.require_known(("all", "speed"))
     with pytest.raises(InputError, match="named twice"):
         gpu.require_known(("learning:go2_pace", "learning"))
 
 
-def test_a_part_that_was_run_step_by_step_lists_the_steps_that_were_not():
-    assert gpu.listed([]) == NAMES
-    steps = ("devices:ratios", "devices:same_return", "devices:killed")
-    assert gpu.listed(["devices:ratios"]) == (*NAMES[:4], *steps, "matrix")
-    assert gpu.listed(["devices", "devices:ratios"]) == (*NAMES[:5], "devices:ratios", "matrix")
+DEVICES = ("devices:ratios", "devices:same_return", "devices:killed")
+MATRIX = tuple(f"matrix:{step}" for step in gpu.STEPS["matrix"])
+
+
+def test_steps_that_were_not_run_are_listed_where_some_were():
+    assert tuple(NAMES) == ("kernels", "checks", "speed", "learning", *DEVICES, *MATRIX)
+    assert set(NAMES.values()) == {NOT_ASKED_FOR}
+    assert tuple(gpu.listed(["devices:ratios"])) == tuple(NAMES)
+    pace = tuple(gpu.listed(["learning:go2_pace"]))
+    assert pace[3:6] == ("learning:amp_humanoid", "learning:humanoid_spinkick", "learning:go2_pace")
+    assert tuple(gpu.listed(["learning", "learning:go2_pace"]))[3:5] == ("learning", "learning:go2_pace")
+
+
+def test_all_is_what_this_machine_has_the_gpus_for():
+    assert chosen(("all",), 2) == (tuple(NAMES), {})
+    names, left_out = chosen(("all",), 1)
+    assert names == ("kernels", "checks", "speed", "learning", *MATRIX)
+    assert left_out == dict.fromkeys(DEVICES, "it needs 2 GPUs")
+    assert gpu.listed(names, left_out)["devices:killed"] == "it needs 2 GPUs"
+
+
+def test_what_is_asked_for_by_its_name_and_cannot_be_run_is_an_error():
+    assert chosen(("matrix", "learning:go2_pace"), 1) == ((*MATRIX, "learning:go2_pace"), {})
+    for name in ("devices", "devices:killed"):
+        with pytest.raises(InputError, match=f"--parts {name}: it needs 2 GPUs, here is 1"):
+            chosen(("speed", name), 1)
+
+
+def test_the_last_line_says_what_is_not_good(new_part):
+    good, bad = new_part(), new_part()
+    good.figures.append(Figure("speed", "x", [1.0], at_least=1.0))
+    bad.figures += [Figure("speed of a case with a long name", "x", [1.0], at_least=2.0), Figure("other", "s", [1.0])]
+    bad.fail("a thing", "exit code 3")
+    assert printed({"kernels": good}).splitlines()[-1] == "all bounds are met: kernels"
+    text = printed({"kernels": good, "speed": bad, "checks": bad}, width=80)
+    assert text.splitlines()[-1] == "2 bounds missed, 2 failures: speed, checks"
+    assert "\u2026" not in text  # nothing is cut, on a narrow terminal either
+
+
+def test_variables_that_a_part_sets_hold_for_the_parts_after_it(here, two_gpus):
+    def first(bench, part):
+        bench.environment["MIMICKIT_TEST_KERNELS"] = "a cache"
+        part.figures.append(Figure("a", "x", [1.0]))
+
+    def second(bench, part):
+        code = "import os; print(os.environ['MIMICKIT_TEST_KERNELS'])"
+        part.notes.append(bench.programs.run("look", [sys.executable, "-c", code], 60.0).require().log.read_text())
+        part.figures.append(Figure("a", "x", [1.0]))
+
+    parts, measures = {}, {"kernels": first, "speed": second}
+    run_parts(options_of(here), tuple(measures), two_gpus, parts, QUIET, measures=measures)
+    assert parts["speed"].notes == ["a cache\n"]
+    assert "MIMICKIT_TEST_KERNELS" not in os.environ
 
 
 def test_steps_of_several_runs_come_together(here, two_gpus, monkeypatch):

@@ -1,8 +1,11 @@
 """Newton on a GPU: against MuJoCo's C library with the bounds of the CPU, and its graphs against its kernels."""
 
+import json
+
 import pytest
 import torch
 
+from mimickit.bench.figures import Figure, figure_as_json
 from mimickit.errors import CapacityError
 
 pytestmark = pytest.mark.gpu
@@ -11,14 +14,15 @@ BOUND = 1e-3  # as in test_engine_parity.py
 GPU = torch.device("cuda:0")
 
 
-def test_every_character_agrees_with_mujoco(character, make_engine, median_difference):
+def test_every_character_agrees_with_mujoco(character, make_engine, median_difference, record_property):
     file, height = character
     reference = make_engine("mujoco", NUM_ENVS, char_file=file)
     engine = make_engine("newton", NUM_ENVS, char_file=file, device=GPU)
 
     difference = median_difference(reference, engine, height=height)
 
-    print(f"\n{file.stem}: {difference:.1e} rad")
+    name = f"{file.stem}: DoF positions on the GPU against MuJoCo, median over {NUM_ENVS} environments"
+    record_property("figure", json.dumps(figure_as_json(Figure(name, "rad", [difference], at_most=BOUND))))
     assert engine.device_name == torch.cuda.get_device_name(0)
     assert difference < BOUND
     engine.check_capacity()
