@@ -1,7 +1,8 @@
 """Compile Newton's kernels before they are needed: ``python -m mimickit.kernels``.
 
 Warp compiles a kernel when it is first launched, and keeps it by its source and the GPU's architecture. So this starts
-the Newton engine with every character, takes a step and draws a frame; what a case launches later is then there. An
+the Newton engine with the scene of every environment in ``data/envs``, takes a step and draws a frame; what a case
+launches later is then there. An
 image has the CPU's kernels in it; a GPU's are made on a machine that has one. Several processes share the scenes: one
 after the other they take minutes.
 """
@@ -12,8 +13,9 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 import warp
@@ -22,40 +24,59 @@ from rich.progress import track
 from rich.table import Table
 
 from mimickit.anim import load_character
+from mimickit.config.case import engine_settings, load_env
 from mimickit.config.document import read_yaml
-from mimickit.config.engine_config import ENGINE_CONFIGS
+from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.schema import build_kind
 from mimickit.devices import check_device, usable_cores
-from mimickit.engines import Engine, Prop, Scene, build_engine
+from mimickit.engines import Engine, Scene, build_engine
+from mimickit.envs import env_class
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
 from mimickit.warp_settings import apply_warp_settings
 
 ENGINE_CONFIG = Path("data/engines/newton_engine.yaml")
-ASSETS = Path("data/assets")
-OBJECTS = "objects"  # below ASSETS: what stands beside a character
-FREE = "ball"  # the one of them that flies
+ENVS = Path("data/envs")
 NUM_ENVS = 2
-HELD = (0.0, 0.0, 2.0, 0.0, 0.0, 0.0, 1.0)  # a root that does not move
 STEPS = 2
 
 
-def scenes(assets: Path = ASSETS) -> dict[str, Scene]:
-    """By name: each character free, and held by its root; and one of them among everything that a character may meet.
+@dataclass(frozen=True)
+class Compiled:
+    """What kernels are compiled with: the scene of an environment, in the engine with its settings."""
 
-    Raises InputError when there is no character.
+    engine: EngineConfig
+    scene: Scene
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """Two of the same are stepped and drawn by the same kernels."""
+        scene = self.scene
+        props = tuple(sorted((prop.file, prop.fixed) for prop in scene.props))
+        return self.engine, scene.char_file, scene.self_collision, scene.fixed_root_pose is not None, props
+
+
+def compiled_for(env: Path, engine: Path = ENGINE_CONFIG) -> Compiled:
+    """What the environment file ``env`` needs with the engine file ``engine``."""
+    config = load_env(env)
+    settings = engine_settings(read_yaml(engine), read_yaml(env))
+    scene = env_class(config.env_name).make_scene(config, load_character(config.char_file))
+    return Compiled(build_kind(ENGINE_CONFIGS, "engine_name", settings), scene)
+
+
+def scenes(envs: Path = ENVS) -> dict[str, Compiled]:
+    """Of all environment files in ``envs`` those that differ, by the name of the first of each.
+
+    Raises InputError when there is none.
     """
-    models = sorted(path for path in assets.glob("*/*.xml") if path.parent.name != OBJECTS)
-    free = {path.stem: Scene(char_file=path, char_model=load_character(path)) for path in models}
-    if not free:
-        raise InputError(f"{assets}: no character in it")
-    held = {f"{name}, held": replace(scene, fixed_root_pose=HELD) for name, scene in free.items()}
-    props = tuple(
-        Prop(path.stem, path, (2.0 + place, 0.0, 1.0), fixed=path.stem != FREE)
-        for place, path in enumerate(sorted((assets / OBJECTS).glob("*.xml")))
-    )
-    first = next(iter(free))
-    return {**free, **held, f"{first} among objects": replace(free[first], props=props)}
+    files = sorted(envs.glob("*.yaml"))
+    if not files:
+        raise InputError(f"{envs}: no environment in it")
+    found: dict[tuple[Any, ...], tuple[str, Compiled]] = {}
+    for file in files:
+        each = compiled_for(file)
+        found.setdefault(each.key, (file.stem, each))
+    return dict(found.values())
 
 
 def compile_scene(name: str, device_name: str, drawing: bool) -> float:
@@ -64,9 +85,9 @@ def compile_scene(name: str, device_name: str, drawing: bool) -> float:
     started = time.perf_counter()
     apply_warp_settings()
     device = check_device(device_name)
-    scene = scenes()[name]
-    config = build_kind(ENGINE_CONFIGS, "engine_name", read_yaml(ENGINE_CONFIG))
-    engine = build_engine(config, scene, NUM_ENVS, device)
+    compiled = scenes()[name]
+    scene = compiled.scene
+    engine = build_engine(compiled.engine, scene, NUM_ENVS, device)
     action = torch.zeros(NUM_ENVS, scene.char_model.num_dofs, device=device)
     for _ in range(STEPS):
         engine.step(action)

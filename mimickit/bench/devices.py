@@ -15,7 +15,6 @@ from mimickit.errors import InputError, number_of
 from mimickit.learning.logger import read_log
 
 CASE = "deepmimic_humanoid_ppo"
-AGENT = "deepmimic_humanoid_ppo_agent"
 NUM_ENVS = 4096  # on each device
 ROLLOUT = 32  # control steps of an iteration, in every environment
 ITERATIONS = 30
@@ -23,8 +22,10 @@ TURNS = 3
 RATIOS = {2: 1.85, 4: 3.5}  # how many times as fast so many devices must be
 DEADLINE = 300.0
 
-SAME_SAMPLES = 16_000_000
-SAME_ROWS = 25  # iterations between two checkpoints
+# Go2's pace learns within that: checkpoints lie before its step at about 20 million samples, and after it.
+SAME_CASE, SAME_AGENT = "deepmimic_go2_ppo", "deepmimic_go2_ppo_agent"
+SAME_SAMPLES = 39_000_000
+SAME_ROWS = 60  # iterations between two checkpoints
 SAME_PERCENT = 15.0
 CHECKPOINTS = 5
 SAME_DEADLINE = 600.0
@@ -101,7 +102,10 @@ def train(bench: Bench, name: str, command: list[str], out_dir: Path, deadline: 
 def measure_same_return(bench: Bench, part: PartRecord) -> None:
     """1 x 4096 and 2 x 2048 environments; beside each other where there are three GPUs."""
     agent = with_value(
-        Path(f"data/agents/{AGENT}.yaml"), "iters_per_output", SAME_ROWS, bench.folder / f"{AGENT}_checkpoints.yaml"
+        Path(f"data/agents/{SAME_AGENT}.yaml"),
+        "iters_per_output",
+        SAME_ROWS,
+        bench.folder / f"{SAME_AGENT}_checkpoints.yaml",
     )
     apart = len(bench.devices) > 2
     places = {1: bench.devices[2:3] if apart else bench.devices[:1], 2: bench.devices[:2]}
@@ -110,7 +114,7 @@ def measure_same_return(bench: Bench, part: PartRecord) -> None:
         name = f"same return {count} devices"
         out_dir = bench.folder / name.replace(" ", "_")
         keys = {"agent_config": agent, "num_envs": NUM_ENVS // count, "max_samples": SAME_SAMPLES}
-        command = run_case(CASE, places[count], out_dir, 1, save_state="false", **keys)
+        command = run_case(SAME_CASE, places[count], out_dir, 1, save_state="false", **keys)
         train(bench, name, command, out_dir, SAME_DEADLINE)
         return read_log(out_dir / "log.txt")
 

@@ -13,6 +13,7 @@ from rich.console import Console
 from mimickit.bench import checks, devices, kernels, learning, matrix, speed
 from mimickit.bench.machine import USED_BY_OTHERS_GB, Machine, as_json, date, look
 from mimickit.bench.part import OURS, Bench, Options
+from mimickit.bench.pi_plus import archives_with_meshes
 from mimickit.bench.programs import ProgramError, Programs, shortened
 from mimickit.bench.record import NOT_ASKED_FOR, PartRecord, Parts, merge, print_record, read_record, write_record
 from mimickit.errors import InputError
@@ -39,6 +40,7 @@ STEPS: dict[str, dict[str, Measure]] = {
 DEFAULT_PARTS = ("kernels", "checks", "speed")
 ALL = "all"
 GPUS_NEEDED = {"devices": 2}
+MESHES = "matrix:published_meshes"
 RUN_FOLDERS = Path("output/bench")
 
 
@@ -74,7 +76,7 @@ def run_gpu(options: GpuOptions, console: Console, look_at: Callable[[Path, bool
     left_out: dict[str, str] = {}
     if options.parts:
         machine = look_at(Path.cwd(), options.shared_gpu)
-        names, left_out = chosen(options.parts, len(machine.devices))
+        names, left_out = chosen(options.parts, len(machine.devices), options.each.data)
         run_parts(options, names, machine, parts, console, left_out)
     elif not parts:
         raise InputError("--parts none: there is nothing to show without --merge")
@@ -99,23 +101,30 @@ def all_measures() -> dict[str, Measure]:
     return found
 
 
-def chosen(names: Sequence[str], gpus: int) -> tuple[tuple[str, ...], dict[str, str]]:
-    """Of `all_measures`, what ``--parts`` names; and what ``all`` leaves out here, with the reason.
+def hindrance(name: str, gpus: int, data: Sequence[str]) -> str | None:
+    """What a part or a step lacks here, if anything."""
+    needed = GPUS_NEEDED.get(name.partition(":")[0], 1)
+    if gpus < needed:
+        return f"it needs {needed} GPUs, here is {gpus}"
+    if name == MESHES and not archives_with_meshes(data):
+        return "it needs --data DIR, an unpacked published archive with Pi Plus and its meshes"
+    return None
 
-    Raises InputError when more GPUs are needed for what was asked for by its name.
+
+def chosen(names: Sequence[str], gpus: int, data: Sequence[str]) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Of `all_measures`, what ``--parts`` names; and what a part or ``all`` leaves out here, with the reason.
+
+    Raises InputError when something cannot be measured here that was asked for by its name.
     """
     left_out: dict[str, str] = {}
     found: list[str] = []
     for name in PARTS if names == (ALL,) else names:
-        part = name.partition(":")[0]
-        steps = [name] if name in all_measures() else steps_of(part)
-        needed = GPUS_NEEDED.get(part, 1)
-        if gpus >= needed:
-            found += steps
-        elif names == (ALL,):
-            left_out |= dict.fromkeys(steps, f"it needs {needed} GPUs")
-        else:
-            raise InputError(f"--parts {name}: it needs {needed} GPUs, here is {gpus}")
+        steps = [name] if name in all_measures() else steps_of(name)
+        lacking = {step: lack for step in steps if (lack := hindrance(step, gpus, data))}
+        if len(lacking) == len(steps) and names != (ALL,):
+            raise InputError(f"--parts {name}: {lacking[steps[0]]}")
+        left_out |= lacking
+        found += [step for step in steps if step not in lacking]
     return tuple(found), left_out
 
 

@@ -11,8 +11,11 @@ from mimickit.bench.record import PartRecord
 COMPILE_SECONDS = 1800.0  # deadlines
 TRAIN_SECONDS = 600.0
 CACHE_VARIABLE = "WARP_CACHE_PATH"
-# One of every character.
+# One of every character, a root that is held, and objects.
 CASES = (
+    "dof_test_humanoid",
+    "vault_humanoid",
+    "vault_g1",
     "deepmimic_humanoid_ppo",
     "deepmimic_humanoid_sword_shield_ppo",
     "deepmimic_smpl_ppo",

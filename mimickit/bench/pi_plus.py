@@ -29,17 +29,16 @@ def own_model(bench: Bench, part: PartRecord) -> None:
 
 def published_meshes(bench: Bench, part: PartRecord) -> None:
     """For every archive that has the meshes: as many environments as with ours, then the tight ladder."""
-    archives = [Path(data) for data in bench.options.data if data != OURS]
-    if not archives:
-        part.leave_out("Pi Plus with the published meshes", "--data names no unpacked published archive")
-    for archive in archives:
-        missing = [str(path) for path in (CHARACTER / "meshes", CLIP) if not (archive / path).exists()]
-        if missing:
-            part.leave_out("Pi Plus with the published meshes", f"{archive} has no {' and no '.join(missing)}")
-            continue
+    for archive in archives_with_meshes(bench.options.data):
         repository = copy_with(archive.resolve(), bench.folder / f"with_{archive.resolve().name}")
         many_envs(bench, part, "pi plus with the published meshes", repository)
         tight_ladder(bench, part, repository)
+
+
+def archives_with_meshes(data: Sequence[str]) -> list[Path]:
+    """Of what ``--data`` names, the archives that have Pi Plus with meshes, and its walk."""
+    archives = [Path(each) for each in data if each != OURS]
+    return [each for each in archives if (each / CHARACTER / "meshes").is_dir() and (each / CLIP).is_file()]
 
 
 def copy_with(archive: Path, target: Path, repository: Path = Path()) -> Path:

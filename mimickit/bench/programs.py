@@ -199,8 +199,16 @@ class Programs:
 
 
 def shortened(command: Sequence[str]) -> list[str]:
-    """The words of a command as a person would type them: this Python is ``python``."""
-    return ["python" if word == sys.executable else word for word in command]
+    """The words of a command as a person would type them: this Python is ``python``; and of a path outside this folder
+    only its name, for a record is read elsewhere."""
+    return ["python" if word == sys.executable else _here(word) for word in command]
+
+
+def _here(word: str) -> str:
+    path = Path(word)
+    if not path.is_absolute():
+        return word
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else f".../{path.name}"
 
 
 def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:

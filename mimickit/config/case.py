@@ -51,7 +51,7 @@ def load_case(run: RunConfig, to_be_made: Collection[str] = ()) -> Case:
     """
     env_document = read_yaml(run.env_config)
     env = build_kind(ENV_CONFIGS, "env_name", env_document)
-    engine_document = _engine_document(read_yaml(run.engine_config), env_document)
+    engine_document = engine_settings(read_yaml(run.engine_config), env_document)
     engine = build_kind(ENGINE_CONFIGS, "engine_name", engine_document)
     _require_files(env, env_document, run, to_be_made)
     parts: list[tuple[str, Any, Document]] = [("engine", engine, engine_document), ("env", env, env_document)]
@@ -72,7 +72,7 @@ def load_env(path: Path) -> CharEnvConfig:
     return build_kind(ENV_CONFIGS, "env_name", read_yaml(path))
 
 
-def _engine_document(engine: Document, env: Document) -> Document:
+def engine_settings(engine: Document, env: Document) -> Document:
     """The engine's values with the environment's ``engine`` block over them."""
     if not env.values.get("engine"):
         return engine

@@ -30,6 +30,8 @@ CONNECTING = timedelta(seconds=60)  # the store is there before the processes ar
 PATIENCE = timedelta(minutes=30)
 LOOPBACK = "127.0.0.1"
 _PR_SET_PDEATHSIG = 1
+_SIGNALLED = 128  # exit codes of processes that a signal has ended begin here
+_LEFT_EARLY = (_SIGNALLED + signal.SIGINT, _SIGNALLED + signal.SIGTERM)
 
 Work = Callable[..., int]
 
@@ -112,7 +114,8 @@ def _connected(place: Place) -> dist.Store:
 def run_own_processes(devices: list[torch.device], master_port: int | None, work: Work, *arguments: Any) -> int:
     """Call ``work(processes, *arguments)`` in a process for each device; the signal that ended them early, or 0.
 
-    The first failure ends them all, and is raised here.
+    ``work`` returns that signal, if it was one: a signal that came when they were done has ended nothing. The first
+    failure ends them all, and is raised here.
     """
     server, port = _serve(master_port)
     context = multiprocessing.get_context("spawn")
@@ -124,6 +127,7 @@ def run_own_processes(devices: list[torch.device], master_port: int | None, work
         for rank, device in enumerate(devices)
     ]
     asked: list[int] = []
+    ended = 0
 
     def forward(signum: int, frame: object) -> None:
         """Let every process end after its iteration, which they agree on; a second Ctrl-C ends them at once."""
@@ -140,11 +144,14 @@ def run_own_processes(devices: list[torch.device], master_port: int | None, work
             child.start()
         running = {child.sentinel: rank for rank, child in enumerate(children)}
         while running:
-            for sentinel in connection.wait(running):
+            # Not for ever: a signal may reach a thread of the store, and that does not wake this one.
+            for sentinel in connection.wait(running, timeout=1.0):
                 rank = running.pop(sentinel)
                 children[rank].join()
                 code = children[rank].exitcode
-                if code:
+                if code in _LEFT_EARLY:
+                    ended = code - _SIGNALLED  # the others do as well, after the same iteration
+                elif code:
                     failure = _told(server, len(devices)) if code > 0 else None
                     if asked and failure is None and code != -signal.SIGKILL:
                         return asked[0]  # it had not begun to train, and so did not wait for the iteration's end
@@ -156,7 +163,7 @@ def run_own_processes(devices: list[torch.device], master_port: int | None, work
             if child.is_alive():
                 child.kill()  # nothing less ends one that is stopped, or waits for a dead one in the driver
                 child.join()
-    return asked[0] if asked else 0
+    return asked[0] if asked and ended else ended  # they are told of Ctrl-C by TERM
 
 
 def _serve(port: int | None) -> tuple[dist.TCPStore, int]:
@@ -191,16 +198,18 @@ def _unexplained(rank: int, device: torch.device, code: int) -> ProcessGroupErro
 
 def _own_process(place: Place, device: torch.device, parent: int, work: Work, arguments: tuple[Any, ...]) -> None:
     """The life of a process that `run_own_processes` started, which tells people of its failure."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # a terminal sends it to all: the program that started this passes it on
     _die_with(parent)
+    ended = 0
     try:
         with joined(place, lambda failure: os._exit(exit_code(failure)), farewell=0.0) as group:
-            work(group.connect(device), *arguments)
+            ended = work(group.connect(device), *arguments)
             sys.stdout.flush()
-    except KeyboardInterrupt:
-        _leave(128 + signal.SIGINT)
     except Exception as error:
         _leave(exit_code(classify(error)))
-    _leave(0)
+    _leave(_SIGNALLED + ended if ended else 0)
 
 
 def _die_with(parent: int) -> None:

@@ -85,7 +85,7 @@ class CharEnv:
         self.kinematics = Kinematics(self.char_model, device)
         self.generator = torch.Generator(device=device).manual_seed(share.seed)
         self._check_names()
-        self.engine = build_engine(engine_config, self.make_scene(), num_envs, device)
+        self.engine = build_engine(engine_config, self.make_scene(config, self.char_model), num_envs, device)
         self.control_dt = self.engine.control_dt
         self.max_steps = round(config.episode_length * engine_config.control_freq)
 
@@ -127,9 +127,10 @@ class CharEnv:
     def _indices(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)  # also for an empty list
 
-    def make_scene(self) -> Scene:
+    @classmethod
+    def make_scene(cls, config: CharEnvConfig, char_model: CharModel) -> Scene:
         """What the engine simulates."""
-        return Scene(char_file=self.config.char_file, char_model=self.char_model)
+        return Scene(char_file=config.char_file, char_model=char_model)
 
     @property
     def action_size(self) -> int:

@@ -5,6 +5,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from mimickit.anim import CharModel
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import StaticObjectsEnvConfig
 from mimickit.engines import Prop, Scene
@@ -30,10 +31,11 @@ class StaticObjectsEnv(DeepMimicEnv):
         if any(config.ref_char_offset):
             self.markers = tuple(Marker(each.file, COPY_COLOUR) for each in config.objects)
 
-    def make_scene(self) -> Scene:
+    @classmethod
+    def make_scene(cls, config: StaticObjectsEnvConfig, char_model: CharModel) -> Scene:
         # Named by number, since two objects may come from one file.
-        props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(self.config.objects))
-        return dataclasses.replace(super().make_scene(), props=tuple(props))
+        props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
+        return dataclasses.replace(super().make_scene(config, char_model), props=tuple(props))
 
     def marker_poses(self) -> tuple[Tensor, Tensor] | None:
         if not self.markers:

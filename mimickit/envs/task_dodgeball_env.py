@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mimickit.anim import CharModel
 from mimickit.anim.rotations import heading_inverse, quat_rotate
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import TaskDodgeballEnvConfig
@@ -76,12 +77,13 @@ class TaskDodgeballEnv(AMPEnv):
         self._gravity_step = torch.tensor([0.0, 0.0, -GRAVITY * self.control_dt], device=device)
         self._previous_pos, self._previous_vel = self.engine.prop_pos.clone(), self.engine.prop_vel.clone()
 
-    def make_scene(self) -> Scene:
+    @classmethod
+    def make_scene(cls, config: TaskDodgeballEnvConfig, char_model: CharModel) -> Scene:
         balls = tuple(
             Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
-            for i in range(self.config.num_projectiles)
+            for i in range(config.num_projectiles)
         )
-        return replace(super().make_scene(), props=balls)
+        return replace(super().make_scene(config, char_model), props=balls)
 
     @property
     def obs_size(self) -> int:

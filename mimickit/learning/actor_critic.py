@@ -50,7 +50,7 @@ def action_bound_loss(distribution: DiagonalGaussian) -> Tensor:
 
 def normalized_advantages(advantage: Tensor, processes: Processes) -> tuple[Tensor, Tensor, Tensor]:
     """Advantages of all processes brought to mean 0 and standard deviation 1; mean and std."""
-    count = torch.tensor([float(advantage.numel())], dtype=torch.float64, device=advantage.device)
+    count = advantage.new_full((1,), advantage.numel(), dtype=torch.float64)
     double = advantage.double()
     total, square_total, samples = processes.sum(
         torch.cat((double.sum().view(1), double.square().sum().view(1), count))

@@ -130,7 +130,7 @@ def test_all_of_it(here, new_bench, new_part, monkeypatch):
     commands, part = {}, new_part()
     run_all(new_bench(played_matrix(commands)), part)
     assert part.ok, part.failures
-    assert [each["what"] for each in part.not_run] == ["Pi Plus with the published meshes", "film with NVIDIA"]
+    assert [each["what"] for each in part.not_run] == ["film with NVIDIA"]
     assert part.details["ladder"][0] == {"num_envs": TOO_MANY, "ok": False, "failure": "out_of_memory"}
     assert part.details["renderers"]["Mesa"]["renderer"] == "llvmpipe"
     assert part.details["cases"][0]["device_name"] == "H100"
@@ -205,3 +205,10 @@ def test_who_drew_is_told_by_the_context():
     assert MESA.drew(mesa)
     assert not NVIDIA.drew(mesa)
     assert not MESA.drew(nvidia)
+
+
+def test_a_case_that_is_not_in_the_table_did_not_pass(new_part, tmp_path):
+    part = new_part()
+    rows = [{"note": "", **GOOD}]
+    matrix.judge_cases(part, rows, Ended("every case", tmp_path / "log", 0, 1.0, False), cases=2)
+    assert [figure.name for figure in part.figures if not figure.ok] == ["matrix, cases that passed"]

@@ -188,6 +188,7 @@ def test_another_cache_than_the_empty_one_is_a_failure(new_bench, new_part):
 def test_there_is_a_case_of_every_character():
     cases = [load_case(parse_run_arguments(["--arg_file", f"args/{case}_args.txt"])) for case in kernels.CASES]
     characters = {Path(case.env.char_file).resolve() for case in cases}
+    assert {case.env.env_name for case in cases} == {"deepmimic", "static_objects", "char_dof_test"}
     files = {path.resolve() for path in Path("data/assets").glob("*/*.xml") if path.parent.name != "objects"}
     assert characters == files
 

@@ -123,13 +123,6 @@ def test_too_few_environments_or_no_overflow_is_a_fault(new_bench, new_part, arc
     assert not part.ok
 
 
-def test_without_the_meshes_that_is_said(new_bench, new_part, tmp_path):
-    part = new_part()
-    pi_plus.published_meshes(new_bench(played(tmp_path, {})), part)
+def test_only_archives_that_have_the_meshes_and_the_walk_are_taken(tmp_path, archive):
     other = write(tmp_path / "other", {WALK: "walk"})
-    pi_plus.published_meshes(new_bench(played(tmp_path, {}), data=(str(other),)), part)
-    assert [each["reason"] for each in part.not_run] == [
-        "--data names no unpacked published archive",
-        f"{other} has no assets/hightorque_pi_plus/meshes",
-    ]
-    assert not part.figures
+    assert pi_plus.archives_with_meshes(["ours", str(other), str(archive), str(tmp_path / "absent")]) == [archive]

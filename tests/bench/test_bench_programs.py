@@ -67,6 +67,29 @@ def test_variables_reach_the_program_and_the_record(programs):
     assert programs.commands == [f"SOME_NAME=7 python -c {code}"]
 
 
+def test_a_program_runs_where_it_is_told_to(programs, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    command = [sys.executable, "-c", "import os, json; print(json.dumps({'folder': os.getcwd()}))"]
+    assert programs.run("here", command, 20.0).result() == {"folder": os.getcwd()}
+    there = programs.run("there", command, 20.0, folder=tmp_path / "elsewhere")
+    assert there.result() == {"folder": str((tmp_path / "elsewhere").resolve())}
+
+
+def test_a_record_names_no_folder_of_the_machine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        sys.executable,
+        "-m",
+        "x",
+        "--data",
+        "/srv/archives/march",
+        str(tmp_path / "out" / "a.json"),
+        "data/a",
+        "0.5",
+    ]
+    assert module.shortened(words) == ["python", "-m", "x", "--data", ".../march", "out/a.json", "data/a", "0.5"]
+
+
 def test_every_device_has_one_job_at_a_time_and_none_waits_while_one_is_free(programs):
     lock, busy, taken = threading.Lock(), [], []
     both = threading.Barrier(2, timeout=10.0)  # passed only while both devices work

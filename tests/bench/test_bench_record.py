@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mimickit.bench import gpu, machine
+from mimickit.bench import gpu, machine, pi_plus
 from mimickit.bench.figures import Figure
 from mimickit.bench.gpu import PARTS, GpuOptions, chosen, run_gpu, run_parts
 from mimickit.bench.machine import Gpu, gpus_of, require_gpus, short_name
@@ -33,6 +33,15 @@ def here(tmp_path, monkeypatch):
 @pytest.fixture
 def two_gpus(new_bench):
     return new_bench(lambda *_: 0).machine
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """An unpacked archive with Pi Plus, as far as it is looked at."""
+    (tmp_path / "archive" / pi_plus.CHARACTER / "meshes").mkdir(parents=True)
+    (tmp_path / "archive" / pi_plus.CLIP).parent.mkdir(parents=True)
+    (tmp_path / "archive" / pi_plus.CLIP).touch()
+    return str(tmp_path / "archive")
 
 
 def options_of(folder, *parts, merge=(), shared=False):
@@ -271,25 +280,31 @@ def test_steps_that_were_not_run_are_listed_where_some_were():
     assert tuple(gpu.listed(["learning", "learning:go2_pace"]))[3:5] == ("learning", "learning:go2_pace")
 
 
-def test_all_is_what_this_machine_has_the_gpus_for():
-    assert chosen(("all",), 2) == (tuple(NAMES), {})
-    names, left_out = chosen(("all",), 1)
-    assert names == ("kernels", "checks", "speed", "learning", *MATRIX)
-    assert left_out == dict.fromkeys(DEVICES, "it needs 2 GPUs")
-    assert gpu.listed(names, left_out)["devices:killed"] == "it needs 2 GPUs"
+def test_all_is_what_this_machine_has_the_gpus_for(archive):
+    assert chosen(("all",), 2, [archive]) == (tuple(NAMES), {})
+    names, left_out = chosen(("all",), 1, ["ours"])
+    assert names == ("kernels", "checks", "speed", "learning", *(step for step in MATRIX if step != gpu.MESHES))
+    meshes = left_out.pop(gpu.MESHES)
+    assert meshes.startswith("it needs --data DIR")
+    assert left_out == dict.fromkeys(DEVICES, "it needs 2 GPUs, here is 1")
+    assert gpu.listed(names, left_out)["devices:killed"] == "it needs 2 GPUs, here is 1"
+    assert chosen(("matrix",), 1, ["ours"])[1] == {gpu.MESHES: meshes}
 
 
-def test_what_is_asked_for_by_its_name_and_cannot_be_run_is_an_error():
-    assert chosen(("matrix", "learning:go2_pace"), 1) == ((*MATRIX, "learning:go2_pace"), {})
+def test_what_is_asked_for_by_its_name_and_cannot_be_run_is_an_error(archive):
+    assert chosen(("matrix", "learning:go2_pace"), 1, [archive]) == ((*MATRIX, "learning:go2_pace"), {})
     for name in ("devices", "devices:killed"):
         with pytest.raises(InputError, match=f"--parts {name}: it needs 2 GPUs, here is 1"):
-            chosen(("speed", name), 1)
+            chosen(("speed", name), 1, [archive])
+    with pytest.raises(InputError, match=f"--parts {gpu.MESHES}: it needs --data DIR"):
+        chosen(("speed", gpu.MESHES), 1, ["ours", "absent"])
 
 
 def test_the_last_line_says_what_is_not_good(new_part):
     good, bad = new_part(), new_part()
     good.figures.append(Figure("speed", "x", [1.0], at_least=1.0))
-    bad.figures += [Figure("speed of a case with a long name", "x", [1.0], at_least=2.0), Figure("other", "s", [1.0])]
+    bad.figures += [Figure("speed of a case with a long name", "x", [1.0], at_least=2.0)]
+    bad.figures += [Figure(name, "s", [1.0]) for name in ("a", "b")]
     bad.fail("a thing", "exit code 3")
     assert printed({"kernels": good}).splitlines()[-1] == "all bounds are met: kernels"
     text = printed({"kernels": good, "speed": bad, "checks": bad}, width=80)

@@ -118,3 +118,16 @@ def test_a_rollout_waits_for_nothing_and_allocates_nothing() -> None:
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert torch.cuda.memory_stats()["allocation.all.allocated"] == before
+
+
+def test_an_update_waits_for_nothing() -> None:
+    agent = make_agent("amp_humanoid", graphs=True)
+    for _ in range(2):
+        agent.iterate()
+    rollout = agent.collect()
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        agent.update(rollout)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

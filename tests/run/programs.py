@@ -11,10 +11,11 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TIMEOUT = 180.0  # seconds; a busy machine
 
 
-def start(case: Any, **changes: str | None) -> subprocess.Popen[str]:
+def start(case: Any, new_session: bool = False, **changes: str | None) -> subprocess.Popen[str]:
     """The run of a ``Case`` of conftest.py with its arguments, in a folder of its own."""
     command = [sys.executable, str(REPOSITORY / "mimickit" / "run.py"), *case.arguments(**changes)]
-    return subprocess.Popen(command, cwd=case.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=case.folder, text=True, start_new_session=new_session, **pipes)
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:

@@ -118,6 +118,24 @@ def test_a_signal_before_the_training_has_begun_is_no_failure(tiny_case: Case, n
     assert not (tiny_case.out_dir / "error.json").exists()
 
 
+def test_ctrl_c_in_a_terminal_reaches_all_processes_and_is_no_failure(tiny_case: Case) -> None:
+    """When they have met, but not begun to train: more threads of theirs are there then. The first is slow to react."""
+    run = start(tiny_case, devices="cpu cpu", max_samples=ENDLESS, new_session=True)
+    while len(ranks_of(run)) < 2 or any(threads_of(pid) < 5 for pid in ranks_of(run)):
+        assert run.poll() is None
+        time.sleep(0.005)
+    os.kill(run.pid, signal.SIGSTOP)
+    os.killpg(run.pid, signal.SIGINT)
+    time.sleep(0.5)
+    os.kill(run.pid, signal.SIGCONT)
+    code, _, err = finish(run)
+    assert (code, err) == (128 + signal.SIGINT, "")
+
+
+def threads_of(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
 def test_a_signal_to_one_torchrun_ends_all_after_an_iteration(tiny_case: Case) -> None:
     words = tiny_case.arguments(max_samples=ENDLESS)
     groups = start_groups([words, words], [tiny_case.folder] * 2)
