@@ -30,7 +30,7 @@ from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.schema import build_kind
 from mimickit.devices import check_device, usable_cores
 from mimickit.engines import Engine, Scene, build_engine
-from mimickit.envs import env_class
+from mimickit.engines.env_scenes import make_scene
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
 from mimickit.warp_settings import apply_warp_settings
@@ -60,7 +60,7 @@ def compiled_for(env: Path, engine: Path = ENGINE_CONFIG) -> Compiled:
     """What the environment file ``env`` needs with the engine file ``engine``."""
     config = load_env(env)
     settings = engine_settings(read_yaml(engine), read_yaml(env))
-    scene = env_class(config.env_name).make_scene(config, load_character(config.char_file))
+    scene = make_scene(config, load_character(config.char_file))
     return Compiled(build_kind(ENGINE_CONFIGS, "engine_name", settings), scene)
 
 

@@ -24,15 +24,11 @@ ENVS = {
 }
 
 
-def env_class(name: str) -> type[CharEnv]:
-    """The class of the environments that are called so."""
-    module, class_name = ENVS[name]
-    return getattr(importlib.import_module(module), class_name)
-
-
 def build_env(env_config: CharEnvConfig, engine_config: EngineConfig, share: Share) -> CharEnv:
     """The environment that ``env_config.env_name`` names, with its engine."""
-    return env_class(env_config.env_name)(env_config, engine_config, share)
+    module, class_name = ENVS[env_config.env_name]
+    env_class = getattr(importlib.import_module(module), class_name)
+    return env_class(env_config, engine_config, share)
 
 
-__all__ = ["ENVS", "CharEnv", "Share", "build_env", "env_class"]
+__all__ = ["ENVS", "CharEnv", "Share", "build_env"]

@@ -19,7 +19,8 @@ from mimickit.anim.char_model import CharModel, Kinematics
 from mimickit.anim.rotations import quat_from_exp_map
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import CharEnvConfig
-from mimickit.engines import Scene, build_engine
+from mimickit.engines import build_engine
+from mimickit.engines.env_scenes import make_scene
 from mimickit.envs.action_bounds import action_bounds
 from mimickit.envs.motion_windows import FrameLayout, pack_frame
 from mimickit.envs.observations import char_observation, char_observation_size
@@ -85,7 +86,7 @@ class CharEnv:
         self.kinematics = Kinematics(self.char_model, device)
         self.generator = torch.Generator(device=device).manual_seed(share.seed)
         self._check_names()
-        self.engine = build_engine(engine_config, self.make_scene(config, self.char_model), num_envs, device)
+        self.engine = build_engine(engine_config, make_scene(config, self.char_model), num_envs, device)
         self.control_dt = self.engine.control_dt
         self.max_steps = round(config.episode_length * engine_config.control_freq)
 
@@ -126,11 +127,6 @@ class CharEnv:
 
     def _indices(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.long, device=self.device)  # also for an empty list
-
-    @classmethod
-    def make_scene(cls, config: CharEnvConfig, char_model: CharModel) -> Scene:
-        """What the engine simulates."""
-        return Scene(char_file=config.char_file, char_model=char_model)
 
     @property
     def action_size(self) -> int:

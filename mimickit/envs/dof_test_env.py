@@ -5,11 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from mimickit.anim import CharModel
-from mimickit.anim.rotations import quat_from_exp_map
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import DofTestEnvConfig
-from mimickit.engines import Scene
 from mimickit.envs.char_env import CharEnv, Share
 from mimickit.envs.tracking_error import ErrorMeter
 from mimickit.errors import InputError
@@ -40,13 +37,6 @@ class DofTestEnv(CharEnv):
         self._middle, self._amplitude = 0.5 * (lower + upper), 0.5 * (upper - lower)
         self._env_ids = torch.arange(share.num_envs, device=device)
         self._errors = ErrorMeter(len(self.diagnostics), device)
-
-    @classmethod
-    def make_scene(cls, config: DofTestEnvConfig, char_model: CharModel) -> Scene:
-        pose = torch.zeros(6)
-        pose[: min(6, len(config.init_pose))] = torch.tensor(config.init_pose[:6])
-        held = (*pose[:3].tolist(), *quat_from_exp_map(pose[3:]).tolist())
-        return Scene(config.char_file, char_model, self_collision=False, fixed_root_pose=held)
 
     def driven_dof(self, time: Tensor) -> Tensor:
         """The degree of freedom that each environment drives at ``time`` ``(N,)``, s."""

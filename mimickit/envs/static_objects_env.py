@@ -1,14 +1,10 @@
 """Motion imitation with objects to climb or vault over."""
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
-from mimickit.anim import CharModel
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import StaticObjectsEnvConfig
-from mimickit.engines import Prop, Scene
 from mimickit.envs.char_env import Marker, Share
 from mimickit.envs.deepmimic_env import DeepMimicEnv
 
@@ -30,12 +26,6 @@ class StaticObjectsEnv(DeepMimicEnv):
         self._copy_offset = torch.tensor(config.ref_char_offset, device=share.device)
         if any(config.ref_char_offset):
             self.markers = tuple(Marker(each.file, COPY_COLOUR) for each in config.objects)
-
-    @classmethod
-    def make_scene(cls, config: StaticObjectsEnvConfig, char_model: CharModel) -> Scene:
-        # Named by number, since two objects may come from one file.
-        props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
-        return dataclasses.replace(super().make_scene(config, char_model), props=tuple(props))
 
     def marker_poses(self) -> tuple[Tensor, Tensor] | None:
         if not self.markers:

@@ -3,24 +3,18 @@
 The task is one of SMP's (Mu 2025); how balls are thrown and what is rewarded is defined here.
 """
 
-from dataclasses import replace
-from pathlib import Path
-
 import torch
 from torch import Tensor
 
-from mimickit.anim import CharModel
 from mimickit.anim.rotations import heading_inverse, quat_rotate
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import TaskDodgeballEnvConfig
-from mimickit.engines import Prop, Scene
 from mimickit.engines.engine import GRAVITY
+from mimickit.engines.env_scenes import BALL_RADIUS
 from mimickit.envs.amp_env import AMPEnv
 from mimickit.envs.char_env import ALL, Rows, Share
 from mimickit.errors import InputError
 
-BALL_FILE = Path("data/assets/objects/ball.xml")
-BALL_RADIUS = 0.1  # m
 # A ball in flight whose velocity gravity does not explain, by more than this (m/s), has touched something.
 LEAST_BUMP = 0.05
 # Nearer to the ground than this (m) at the end of a control step, what a ball touched may have been the ground.
@@ -76,14 +70,6 @@ class TaskDodgeballEnv(AMPEnv):
         self._upright = torch.tensor([0.0, 0.0, 0.0, 1.0], device=device).expand(*shape, 4)
         self._gravity_step = torch.tensor([0.0, 0.0, -GRAVITY * self.control_dt], device=device)
         self._previous_pos, self._previous_vel = self.engine.prop_pos.clone(), self.engine.prop_vel.clone()
-
-    @classmethod
-    def make_scene(cls, config: TaskDodgeballEnvConfig, char_model: CharModel) -> Scene:
-        balls = tuple(
-            Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
-            for i in range(config.num_projectiles)
-        )
-        return replace(super().make_scene(config, char_model), props=balls)
 
     @property
     def obs_size(self) -> int:

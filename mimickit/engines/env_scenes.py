@@ -1,0 +1,54 @@
+"""What an engine simulates for an environment, known from the environment's configuration alone.
+
+Apart from the environments, so that kernels can be compiled for all of them wherever their code has changed.
+"""
+
+from dataclasses import replace
+from functools import singledispatch
+from pathlib import Path
+
+import torch
+
+from mimickit.anim import CharModel
+from mimickit.anim.rotations import quat_from_exp_map
+from mimickit.config.env_config import (
+    CharEnvConfig,
+    DofTestEnvConfig,
+    StaticObjectsEnvConfig,
+    TaskDodgeballEnvConfig,
+)
+from mimickit.engines.engine import Prop, Scene
+
+BALL_FILE = Path("data/assets/objects/ball.xml")
+BALL_RADIUS = 0.1  # m
+
+
+@singledispatch
+def make_scene(config: CharEnvConfig, char_model: CharModel) -> Scene:
+    """The character alone; what stands beside it, and whether it is held, is registered below by the kind of config."""
+    return Scene(config.char_file, char_model)
+
+
+@make_scene.register
+def _held(config: DofTestEnvConfig, char_model: CharModel) -> Scene:
+    """The root is held at the initial pose, and bodies pass through each other."""
+    pose = torch.zeros(6)
+    pose[: min(6, len(config.init_pose))] = torch.tensor(config.init_pose[:6])
+    held = (*pose[:3].tolist(), *quat_from_exp_map(pose[3:]).tolist())
+    return Scene(config.char_file, char_model, self_collision=False, fixed_root_pose=held)
+
+
+@make_scene.register
+def _among_objects(config: StaticObjectsEnvConfig, char_model: CharModel) -> Scene:
+    # Named by number, since two objects may come from one file.
+    props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
+    return replace(Scene(config.char_file, char_model), props=tuple(props))
+
+
+@make_scene.register
+def _with_balls(config: TaskDodgeballEnvConfig, char_model: CharModel) -> Scene:
+    balls = tuple(
+        Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
+        for i in range(config.num_projectiles)
+    )
+    return replace(Scene(config.char_file, char_model), props=balls)
