@@ -1,11 +1,13 @@
 """Which scenes the kernels are compiled with. That a run after it compiles none is tried in the image, and on a GPU."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mimickit import kernels
 from mimickit.config.arguments import parse_run_arguments
+from mimickit.engines import Prop
 from mimickit.errors import InputError
 
 
@@ -28,6 +30,22 @@ def test_scenes_that_differ_are_all_there_and_each_once() -> None:
     assert flying.char_file.stem == "humanoid"
 
 
+def test_what_differs_for_the_kernels_has_another_key() -> None:
+    plain = kernels.compiled_for(Path("data/envs/deepmimic_humanoid_env.yaml"))
+    ball = Prop("ball", Path("data/assets/objects/ball.xml"), (1.0, 0.0, 0.1), fixed=False)
+    scenes = [
+        plain.scene,
+        replace(plain.scene, self_collision=False),
+        replace(plain.scene, fixed_root_pose=(0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)),
+        replace(plain.scene, props=(ball,)),
+        replace(plain.scene, props=(replace(ball, fixed=True),)),
+        replace(plain.scene, props=(ball, ball)),
+    ]
+    assert len({replace(plain, scene=scene).key for scene in scenes}) == len(scenes)
+    elsewhere = replace(plain.scene, props=(replace(ball, name="b", pos=(2.0, 0.0, 0.1)),))
+    assert replace(plain, scene=elsewhere).key == replace(plain, scene=scenes[3]).key
+
+
 def test_an_environment_s_own_engine_settings_count(tmp_path: Path) -> None:
     text = Path("data/envs/deepmimic_humanoid_env.yaml").read_text()
     (tmp_path / "a.yaml").write_text(text)
@@ -44,7 +62,9 @@ def test_no_environment_is_an_error(tmp_path: Path) -> None:
 
 def test_a_gpu_that_is_not_there_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert kernels.main(["--device", "cuda:99"]) == 2
-    assert "--device cuda:99" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "--device cuda:99" in said
+    assert "use --device cpu" in said
 
 
 def test_at_least_one_at_once() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from ci.options import add_arguments
 from mimickit.bench import pi_plus
-from mimickit.bench.matrix_runs import ROOTS
+from mimickit.bench.matrix_runs import ROOTS, most_envs
 
 ARCHIVE = {"assets/hightorque_pi_plus/pi_22dof.xml": "theirs", "assets/hightorque_pi_plus/meshes/a.STL": "mesh"}
 WALK = "motions/hightorque_pi_plus/pi_plus_walk.pkl"
@@ -96,6 +96,11 @@ def played(copy, commands, tight=TIGHT, many=2048):
         return 0
 
     return play
+
+
+def test_only_rungs_that_passed_count():
+    assert most_envs({"attempts": [attempt(4096, "capacity"), attempt(512), attempt(256)]}) == 512
+    assert most_envs({"attempts": [attempt(4096, "capacity")]}) == 0
 
 
 def test_the_published_meshes_are_tried_in_a_copy(new_bench, new_part, archive, copy):

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from mimickit.bench import gpu, machine, pi_plus
+from mimickit.bench.__main__ import main as bench_command
 from mimickit.bench.figures import Figure
 from mimickit.bench.gpu import PARTS, GpuOptions, chosen, run_gpu, run_parts
 from mimickit.bench.machine import Gpu, gpus_of, require_gpus, short_name
@@ -338,3 +339,17 @@ def test_steps_of_several_runs_come_together(here, two_gpus, monkeypatch):
     run_gpu(options_of(here, "devices:same_return", merge=[here / "old.json"]), QUIET, lambda *_: two_gpus)
     assert set(read_record(here / "gpu.json")) == {"devices:ratios", "devices:same_return"}
     assert "devices" not in json.loads((here / "gpu.json").read_text())["not_run"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--gpu", "--num-envs", "4", "--skip-e2e"], "--num-envs, --skip-e2e: only without --gpu"),
+        (["--parts", "speed"], "--parts: only with --gpu"),
+    ],
+)
+def test_options_of_the_other_benchmark_are_refused(capsys, words, said):
+    with pytest.raises(SystemExit) as ended:
+        bench_command(words)
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
