@@ -30,7 +30,7 @@ from mimickit.config.engine_config import ENGINE_CONFIGS, EngineConfig
 from mimickit.config.schema import build_kind
 from mimickit.devices import check_device, usable_cores
 from mimickit.engines import Engine, Scene, build_engine
-from mimickit.engines.env_scenes import make_scene
+from mimickit.engines.thrown_balls import make_scene  # with the balls registered
 from mimickit.errors import InputError, classify, tell
 from mimickit.render import PropSpec, Recorder, SceneSpec
 from mimickit.warp_settings import apply_warp_settings

@@ -5,7 +5,6 @@ Apart from the environments, so that kernels can be compiled for all of them whe
 
 from dataclasses import replace
 from functools import singledispatch
-from pathlib import Path
 
 import torch
 
@@ -15,17 +14,14 @@ from mimickit.config.env_config import (
     CharEnvConfig,
     DofTestEnvConfig,
     StaticObjectsEnvConfig,
-    TaskDodgeballEnvConfig,
 )
 from mimickit.engines.engine import Prop, Scene
-
-BALL_FILE = Path("data/assets/objects/ball.xml")
-BALL_RADIUS = 0.1  # m
 
 
 @singledispatch
 def make_scene(config: CharEnvConfig, char_model: CharModel) -> Scene:
-    """The character alone; what stands beside it, and whether it is held, is registered below by the kind of config."""
+    """The character alone; what stands beside it, and whether it is held, is registered below, and in
+    `mimickit.engines.thrown_balls`, by the kind of config."""
     return Scene(config.char_file, char_model)
 
 
@@ -43,12 +39,3 @@ def _among_objects(config: StaticObjectsEnvConfig, char_model: CharModel) -> Sce
     # Named by number, since two objects may come from one file.
     props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
     return replace(Scene(config.char_file, char_model), props=tuple(props))
-
-
-@make_scene.register
-def _with_balls(config: TaskDodgeballEnvConfig, char_model: CharModel) -> Scene:
-    balls = tuple(
-        Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
-        for i in range(config.num_projectiles)
-    )
-    return replace(Scene(config.char_file, char_model), props=balls)

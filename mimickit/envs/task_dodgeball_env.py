@@ -10,7 +10,7 @@ from mimickit.anim.rotations import heading_inverse, quat_rotate
 from mimickit.config.engine_config import EngineConfig
 from mimickit.config.env_config import TaskDodgeballEnvConfig
 from mimickit.engines.engine import GRAVITY
-from mimickit.engines.env_scenes import BALL_RADIUS
+from mimickit.engines.thrown_balls import BALL_RADIUS  # and its scene
 from mimickit.envs.amp_env import AMPEnv
 from mimickit.envs.char_env import ALL, Rows, Share
 from mimickit.errors import InputError
