@@ -131,13 +131,15 @@ def print_record(parts: Parts, names: Mapping[str, str], console: Console) -> No
 
 
 def conclusion(parts: Parts) -> str:
-    """In a sentence: how many bounds were missed and what failed, in which parts."""
+    """In a sentence: how many bounds were missed and what failed, in which parts, and in which nothing was measured."""
     bad = {name: part for name, part in parts.items() if not part.ok}
     if not bad:
         return f"all bounds are met: {', '.join(parts)}"
     missed = sum(not figure.ok for part in bad.values() for figure in part.figures)
     failed = sum(len(part.failures) for part in bad.values())
-    return f"{number_of(missed, 'bound')} missed, {number_of(failed, 'failure')}: {', '.join(bad)}"
+    empty = ", ".join(name for name, part in bad.items() if not part.figures)
+    nothing = f"; nothing was measured in {empty}" if empty else ""
+    return f"{number_of(missed, 'bound')} missed, {number_of(failed, 'failure')}: {', '.join(bad)}{nothing}"
 
 
 def _rows(part: PartRecord) -> list[tuple[str, ...]]:

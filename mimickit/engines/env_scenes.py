@@ -3,18 +3,13 @@
 Apart from the environments, so that kernels can be compiled for all of them wherever their code has changed.
 """
 
-from dataclasses import replace
 from functools import singledispatch
 
 import torch
 
 from mimickit.anim import CharModel
 from mimickit.anim.rotations import quat_from_exp_map
-from mimickit.config.env_config import (
-    CharEnvConfig,
-    DofTestEnvConfig,
-    StaticObjectsEnvConfig,
-)
+from mimickit.config.env_config import CharEnvConfig, DofTestEnvConfig, StaticObjectsEnvConfig
 from mimickit.engines.engine import Prop, Scene
 
 
@@ -37,5 +32,5 @@ def _held(config: DofTestEnvConfig, char_model: CharModel) -> Scene:
 @make_scene.register
 def _among_objects(config: StaticObjectsEnvConfig, char_model: CharModel) -> Scene:
     # Named by number, since two objects may come from one file.
-    props = (Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
-    return replace(Scene(config.char_file, char_model), props=tuple(props))
+    props = tuple(Prop(f"object_{i}", each.file, each.pos) for i, each in enumerate(config.objects))
+    return Scene(config.char_file, char_model, props=props)

@@ -4,7 +4,6 @@ In a module of its own, which only that environment and the compiling of kernels
 is known to concern no other case.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 from mimickit.anim import CharModel
@@ -23,4 +22,4 @@ def with_balls(config: TaskDodgeballEnvConfig, char_model: CharModel) -> Scene:
         Prop(f"ball{i}", BALL_FILE, (10.0 * (i + 1), 0.0, BALL_RADIUS), fixed=False)
         for i in range(config.num_projectiles)
     )
-    return replace(Scene(config.char_file, char_model), props=balls)
+    return Scene(config.char_file, char_model, props=balls)

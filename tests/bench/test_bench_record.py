@@ -1,5 +1,6 @@
 """The record of the GPU benchmark: what was not run, merging, and what it looks like."""
 
+import io
 import json
 import os
 import signal
@@ -17,7 +18,7 @@ from mimickit.bench.gpu import PARTS, GpuOptions, chosen, run_gpu, run_parts
 from mimickit.bench.machine import Gpu, gpus_of, require_gpus, short_name
 from mimickit.bench.part import Options
 from mimickit.bench.programs import ProgramError
-from mimickit.bench.record import NOT_ASKED_FOR, markdown, merge, print_record, read_record, write_record
+from mimickit.bench.record import NOT_ASKED_FOR, conclusion, markdown, merge, print_record, read_record, write_record
 from mimickit.errors import InputError
 
 NAMES = gpu.listed([])
@@ -50,7 +51,7 @@ def options_of(folder, *parts, merge=(), shared=False):
 
 
 def printed(parts, width=200):
-    console = Console(record=True, width=width, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(record=True, width=width, file=io.StringIO())
     print_record(parts, gpu.listed(parts), console)
     return console.export_text()
 
@@ -127,8 +128,10 @@ def test_a_part_in_which_nothing_was_measured_is_not_good(new_part):
     part = new_part()
     part.leave_out("2 devices against one", "1 GPUs here")
     assert not part.ok
+    assert conclusion({"devices:ratios": part}).endswith("devices:ratios; nothing was measured in devices:ratios")
     part.figures.append(Figure("1 devices, training", "samples/s", [2.0]))
     assert part.ok
+    assert conclusion({"devices:ratios": part}) == "all bounds are met: devices:ratios"
 
 
 def test_a_part_that_is_run_again_replaces_the_merged_one(here, new_part, two_gpus, monkeypatch):
