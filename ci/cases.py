@@ -71,7 +71,8 @@ def read_case(repository: Path, arg_file: Path) -> Case:
 
 def discover(repository: Path) -> list[Case]:
     """Every case of the repository, by name."""
-    return [read_case(repository, path) for path in sorted((repository / "args").glob("*.txt"))]
+    files = sorted((repository / "args").glob("*.txt"), key=lambda path: path.name)
+    return [read_case(repository, path) for path in files]
 
 
 def select(

@@ -200,7 +200,7 @@ def _show(plan: Plan, rows: Sequence[Mapping[str, Any]], seconds: CaseSeconds, f
     table.add_column("shard")
     for title in ("cases", "seconds" if seconds.absolute else "weight", "deadline s", "step min", "job min"):
         table.add_column(title, justify="right")
-    table.add_column("which", overflow="fold")
+    table.add_column("which", overflow="fold", no_wrap=not console.is_terminal)
     for row in rows:
         keys = ("count", "weight", "deadline_seconds", "step_timeout_minutes", "timeout_minutes")
         table.add_row(

@@ -33,6 +33,7 @@ PARTS: dict[str, Measure | None] = {
 # Steps of long parts, each of which can be run, and is recorded, by itself: a part may take longer than a machine is
 # at hand.
 STEPS: dict[str, dict[str, Measure]] = {
+    "speed": {**speed.STEPS},
     "learning": {**learning.STEPS},
     "devices": {**devices.STEPS},
     "matrix": {**matrix.STEPS},

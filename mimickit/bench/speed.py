@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mimickit.bench.figures import Figure
@@ -95,3 +96,7 @@ def figures(case: SpeedCase, results: Sequence[dict[str, Any]]) -> list[Figure]:
         memory = one_each("peak_memory_gb")
         found.append(Figure(f"{case.name}, GPU memory in use", "GB", memory, at_most=case.memory_gb))
     return found
+
+
+# "deepmimic_humanoid_ppo_4096" and so on.
+STEPS = {case.name.replace(" ", "_"): partial(measure, cases=(case,)) for case in CASES}

@@ -103,15 +103,13 @@ def missing_file(path: Path) -> str | None:
     """Why ``path`` is no readable file, with a hint; None when it is one."""
     name = path.as_posix()
     try:
+        if path.is_file():
+            return None if os.access(path, os.R_OK) else f"{name} may not be read: permission denied"
         if path.is_dir():
             return f"{name} is a folder, not a file"
-        if not path.exists():
-            return f"{name} does not exist; {nearest_file(path)}"
-        if not path.is_file():
-            return f"{name} is not a regular file"
+        return f"{name} is not a regular file" if path.exists() else f"{name} does not exist; {nearest_file(path)}"
     except OSError as error:
         return f"{name} cannot be reached: {error.strerror}"
-    return None if os.access(path, os.R_OK) else f"{name} may not be read: permission denied"
 
 
 def read_text(path: Path) -> str:
@@ -120,7 +118,7 @@ def read_text(path: Path) -> str:
     if problem is not None:
         raise InputError(problem)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path.as_posix()} is not UTF-8 text: byte {error.start} cannot be read") from None
 

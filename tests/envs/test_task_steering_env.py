@@ -82,7 +82,8 @@ def test_directions_are_seen_from_the_roots_heading(make_steering: MakeEnv) -> N
         np.testing.assert_allclose(obs[:, columns], turn.apply(world)[:, :2], atol=1e-5)
     np.testing.assert_array_equal(obs[:, 2], env.target_speed.numpy())
     chosen = torch.tensor([2, 5, 6])
-    assert torch.equal(env.observe(chosen), env.observe()[chosen])
+    # Not to the last bit: a processor may round sines of many numbers otherwise than those of a few.
+    torch.testing.assert_close(env.observe(chosen), env.observe()[chosen], rtol=1e-6, atol=1e-6)
 
 
 def test_targets_of_travel_are_spread(make_steering: MakeEnv) -> None:
