@@ -1,6 +1,7 @@
 """Cases: one file in ``args/`` each; finding them, reading what the matrix needs of them, choosing among them."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,6 +12,7 @@ from ci.errors import UsageError, nearest
 from mimickit.config.arguments import read_arg_file
 from mimickit.errors import InputError
 
+ARGS, SUFFIX = "args", ".txt"  # where they are, and what their names end with
 TRAINABLE = "trainable"
 NONTRAINABLE = "nontrainable"
 
@@ -40,27 +42,31 @@ def method_of(name: str) -> str:
     return next((method for method in LONG_METHODS if name.startswith(method)), name.split("_", 1)[0])
 
 
-def read_case(repository: Path, arg_file: Path) -> Case:
-    """One arg file as a case. A file that cannot be read gives a case with its ``problem``."""
-    relative = arg_file.relative_to(repository).as_posix()
+def read_case(repository: Path, file_name: str, is_file: Callable[[str], bool]) -> Case:
+    """``args/FILE_NAME`` as a case. A file that cannot be read gives a case with its ``problem``.
+
+    ``is_file`` tells whether there is a file of that name in the repository: cases name the same few.
+    """
+    relative = f"{ARGS}/{file_name}"
+    name = file_name.removesuffix(SUFFIX)
     problem = ""
     try:
-        values = read_arg_file(arg_file).values
+        values = read_arg_file(repository / relative).values
     except InputError as error:
         values, problem = {}, str(error)
     chosen = {key: (values.get(key) or [""])[0] for key in ("mode", "agent_config", "env_config")}
     mode = chosen["mode"] or "train"
     missing = [chosen[key] for key in ("agent_config", "env_config") if chosen[key]]
-    missing = [name for name in missing if not (repository / name).is_file()]
+    missing = [config for config in missing if not is_file(config)]
     if not problem and not chosen["env_config"]:
         problem = f"{relative} names no env_config"
     if not problem and missing:
         problem = f"{relative} names {' and '.join(missing)}, which does not exist"
     trainable = mode == "train" and bool(chosen["agent_config"])
     return Case(
-        name=arg_file.stem,
+        name=name,
         arg_file=relative,
-        method=method_of(arg_file.stem),
+        method=method_of(name),
         case_type=TRAINABLE if trainable or not values else NONTRAINABLE,
         mode=mode,
         agent_config=chosen["agent_config"],
@@ -71,8 +77,9 @@ def read_case(repository: Path, arg_file: Path) -> Case:
 
 def discover(repository: Path) -> list[Case]:
     """Every case of the repository, by name."""
-    files = sorted((repository / "args").glob("*.txt"), key=lambda path: path.name)
-    return [read_case(repository, path) for path in files]
+    is_file = functools.cache(lambda name: (repository / name).is_file())
+    file_names = sorted(path.name for path in (repository / ARGS).glob(f"*{SUFFIX}"))
+    return [read_case(repository, file_name, is_file) for file_name in file_names]
 
 
 def select(
