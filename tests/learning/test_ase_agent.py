@@ -141,7 +141,8 @@ def test_policy_value_and_encoder_get_the_latent_of_their_step(agent: ASEAgent) 
     with torch.no_grad():
         mean = agent._model.actor(torch.cat((agent._obs_norm.normalize(rollout.obs), latents), dim=-1)).mean
     expected = scipy.stats.norm(mean, 0.1).logpdf(rollout.norm_action).sum(-1)
-    # The mean's rounding, 1e-6 or less, times its derivative: two standard deviations away in two actions, 2 x 2 / 0.1.
+    # Means may be off by rounding, 1e-6, and each moves the logarithm by its distance over the variance: two standard
+    # deviations of 0.1 away, by 20e-6; there are two.
     np.testing.assert_allclose(rollout.log_prob, expected, rtol=1e-4, atol=4e-5)
 
     valued = watch_network(agent, "critic")

@@ -250,8 +250,9 @@ def test_ten_thousand_cases_are_planned_in_under_two_seconds(tmp_path, capsys):
     plan = command.plan_run(tmp_path, cases, PROFILES["smoke"], 256, TARGET)
     assert (len(plan.cases), len(plan.shards)) == (10_000, 256)
     assert fastest(lambda: run(tmp_path, "--shards", "256")) < 2.0  # and reads the arg files
+    capsys.readouterr()
     assert run(tmp_path, "--shards", "256") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 4 * (256 + 5)
+    assert len(capsys.readouterr().out.splitlines()) == 256 + 5
 
 
 def fastest(function):
