@@ -94,7 +94,7 @@ def select(
     selection is never a success.
     """
     by_name = {case.name: case for case in cases}
-    wanted = [Path(name).name.removesuffix(".txt") for name in names]
+    wanted = [Path(name).name.removesuffix(SUFFIX) for name in names]
     if not names:
         wanted = [name for name in by_name if any(fnmatch(name, pattern) for pattern in patterns)]
     unknown = sorted(set(wanted) - set(by_name))
